@@ -1,0 +1,81 @@
+"""Step 3: the files of each slot."""
+
+from __future__ import annotations
+
+from medshard.plan.joins import report_orphans
+from medshard.plan.session import quote
+from medshard.plan.visible import Visible
+from medshard.plan.work import Expressions, Path, Work
+from medshard.source.read import kind_of
+
+__all__ = ["list_media"]
+
+
+def list_media(work: Work) -> None:
+    """``_media_SLOT``: (sample, path, size_bytes, layer, channel) for every slot."""
+    for slot, medium in work.spec.media.items():
+        path: Path = ("media", slot)
+        source = medium.from_
+        if source not in work.tables:
+            work.unchecked.append(f"media {slot}")
+            continue
+        if kind_of(work.spec.sources[source]) not in ("files", "dicom"):
+            message = f"{source!r} lists no files; use a files or dicom source."
+            work.problem("media-source", (*path, "from"), message)
+            continue
+        visible = work.visible
+        if source not in visible.sources:
+            if not medium.using:
+                message = f"needs using: the columns that tie a file of {source} to a row of {work.base}."
+                work.problem("no-using", path, message)
+                continue
+            if not all([work.columns_exist((*path, "using"), side, medium.using) for side in (work.base, source)]):
+                continue
+            report_orphans(work, source, medium.using)
+            visible = visible.joined(source, work.session.columns[source], medium.using)
+        _list_slot(work, slot, source, visible)
+
+
+def _list_slot(work: Work, slot: str, source: str, visible: Visible) -> None:
+    medium = work.spec.media[slot]
+    expressions: Expressions = {}
+    if medium.layers is not None:
+        expressions["layer"] = (("media", slot, "layers"), medium.layers)
+    if medium.channels is not None:
+        expressions["channel"] = (("media", slot, "channels", "of"), medium.channels.of)
+    where: Expressions = {"where": (("media", slot, "where"), medium.where)} if medium.where is not None else {}
+    if not work.fit({**expressions, **where}, visible):
+        return
+    table = f"_media_{slot}"
+    condition = f" WHERE ({medium.where}\n)" if medium.where is not None else ""
+    head = f"DISTINCT sample, {quote(source)}.path AS path, {quote(source)}.size::BIGINT AS size_bytes"
+    tail = f"FROM {visible.sql()} JOIN _member ON i = {work.base_index}{condition}"
+    if not work.compute(table, expressions, head, tail):
+        return
+    for name in ("layer", "channel"):
+        if name not in expressions:
+            work.session.run(f"ALTER TABLE {quote(table)} ADD COLUMN {name} VARCHAR")
+    _refuse_no_file(work, slot, table)
+    _refuse_several_files(work, slot, table)
+
+
+def _refuse_no_file(work: Work, slot: str, table: str) -> None:
+    absence = work.spec.media[slot].no_file
+    if absence not in (None, "error"):
+        return
+    missing = f"SELECT DISTINCT sample FROM _member WHERE sample NOT IN (SELECT sample FROM {quote(table)})"
+    count = work.drop_samples(missing, f"no_{slot}", f"there is no file for the slot {slot!r}")
+    if count and absence == "error":
+        message = f"{count} samples have no file, and no_file says that this is an error."
+        work.problem("no-file", ("media", slot, "no_file"), message)
+
+
+def _refuse_several_files(work: Work, slot: str, table: str) -> None:
+    medium = work.spec.media[slot]
+    part = "layer" if medium.layers else "channel" if medium.channels else None
+    if medium.instances is not None or (medium.kind == "volume" and part is None):
+        return  # instances of a mask and slices of a series are several by nature
+    key = f"sample, {part}" if part else "sample"
+    several = f"SELECT DISTINCT sample FROM (SELECT {key} FROM {quote(table)} GROUP BY {key} HAVING count(*) > 1)"
+    message = f"several files for one {part or 'slot'} of {slot!r}; narrow it with where:, or say layers or instances"
+    work.drop_samples(several, "several_files", message)

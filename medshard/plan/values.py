@@ -1,0 +1,99 @@
+"""Closed maps: every value seen is mapped, and every value mapped is seen."""
+
+from __future__ import annotations
+
+from medshard.errors import Problem, nearest
+from medshard.plan.session import Session, quote
+from medshard.spec.load import LoadedSpec
+from medshard.spec.schema.facts import BoxFact, ClassFact, FlagFact, MaskClassFact
+from medshard.spec.taxonomy import Taxonomy
+from medshard.spec.value_map import UnmappedValueError, ValueMap
+
+__all__ = ["check_values", "compare_values"]
+
+
+def check_values(
+    loaded: LoadedSpec, session: Session, taxonomy: Taxonomy, problems: list[Problem], *, partial: bool
+) -> None:
+    """Compare the values in the data with the map of each fact.
+
+    Args:
+        partial: a declared value that is never seen is a warning, not an error.
+    """
+    for name, fact in loaded.spec.facts.items():
+        path: tuple[str | int, ...] = ("facts", name)
+        if isinstance(fact, FlagFact):
+            seen: dict[str, int] = {}
+            for place in range(len(fact.columns)):
+                for value, count in _counts(session, f"_fact_{name}", f"c{place}").items():
+                    seen[value] = seen.get(value, 0) + count
+            _compare_states(loaded, (*path, "states"), fact, seen, problems, partial=partial)
+            continue
+        if isinstance(fact, MaskClassFact) and loaded.spec.media[fact.of].layers is not None:
+            seen = _counts(session, f"_media_{fact.of}", "layer")
+        elif isinstance(fact, (ClassFact, BoxFact)) and fact.value is not None:
+            seen = _counts(session, f"_fact_{name}", "c0")
+        else:
+            continue  # values of pixels are seen when those are read
+        empty = seen.pop("", 0)
+        if empty and not (isinstance(fact, ClassFact) and fact.no_value not in (None, "error")):
+            message = f"{empty} values are empty; say no_value: absent, not_annotated or missing."
+            problems.append(loaded.problem("no-value", path, message))
+        values = ValueMap(fact.map, fact.match, fact.drop, taxonomy)
+        problems += compare_values(loaded, (*path, "map"), values, seen, partial=partial)
+
+
+def _counts(session: Session, table: str, column: str) -> dict[str, int]:
+    rows = session.table(
+        f"SELECT coalesce({quote(column)}, '') AS v, count(*) AS n FROM {quote(table)} GROUP BY 1 ORDER BY 1"
+    )
+    return {str(row["v"]): int(row["n"]) for row in rows.to_pylist()}
+
+
+def compare_values(
+    loaded: LoadedSpec, path: tuple[str | int, ...], values: ValueMap, seen: dict[str, int], *, partial: bool
+) -> list[Problem]:
+    """What is wrong between a map and the values seen, each with its count."""
+    problems = []
+    for value, count in sorted(seen.items()):
+        try:
+            values(value)
+        except UnmappedValueError as error:
+            message = f"{error.args[0]}; it stands {count} times in the data."
+            guess = nearest(value, values.values)
+            problems.append(
+                loaded.problem(
+                    "unmapped-value", path, message, found=value, allowed=tuple(values.values), nearest=guess
+                )
+            )
+    for line in values.unmatched_lines(set(seen)):
+        problems.append(_never_seen(loaded, (*path, line), line, partial=partial))
+    return problems
+
+
+def _compare_states(
+    loaded: LoadedSpec,
+    path: tuple[str | int, ...],
+    fact: FlagFact,
+    seen: dict[str, int],
+    problems: list[Problem],
+    *,
+    partial: bool,
+) -> None:
+    for value, count in sorted(seen.items()):
+        if value not in fact.states:
+            message = f"the cell {value!r} stands {count} times in the data and has no state."
+            allowed = tuple(fact.states)
+            problems.append(
+                loaded.problem("unmapped-value", path, message, found=value, allowed=allowed, nearest=nearest(value, allowed))
+            )
+    problems += [
+        _never_seen(loaded, (*path, value), value, partial=partial) for value in fact.states if value not in seen
+    ]
+
+
+def _never_seen(loaded: LoadedSpec, path: tuple[str | int, ...], line: str, *, partial: bool) -> Problem:
+    message = f"{line!r} is declared and never seen in the data."
+    if not partial:
+        message += " Take it out, or use --partial if the data are known to be a part of the release."
+    return loaded.problem("unseen-value", path, message, severity="warning" if partial else "error")

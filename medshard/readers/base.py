@@ -1,0 +1,163 @@
+"""What a reader is, and what it gives: array + geometry.
+
+Conventions, written once for all readers:
+
+- A voxel's index is its centre. ``affine_ijk_to_ras`` maps (i, j, k) to millimetres right, anterior, superior;
+  i is the fastest axis, so arrays are indexed ``[k, j, i]``. DICOM and ITK (LPS) are turned in the reader.
+- What the file does not say stays ``None``: no identity affine, no spacing 1, no unit.
+- Values are what the file means: rescale slope and intercept are applied, MONOCHROME1 is turned over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Affine", "Array", "Blob", "Encoded", "Image", "Mask", "Reader", "Volume"]
+
+Array: TypeAlias = NDArray[np.generic]
+Affine: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A source file whose bytes are read when asked for.
+
+    Attributes:
+        path: path below the dataset's root, ``!/`` into an archive; for messages and provenance.
+        size_bytes: length of the file.
+        read: gives all bytes.
+    """
+
+    path: str
+    size_bytes: int
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Compressed pixels that may be stored as they are: same pixels, no metadata left.
+
+    Attributes:
+        extension: ``jpg`` or ``png``.
+        data: the file's bytes without any metadata segment or chunk.
+    """
+
+    extension: Literal["jpg", "png"]
+    data: bytes
+
+
+@dataclass
+class Image:
+    """A 2D picture.
+
+    Attributes:
+        pixels: (Y, X) or (Y, X, C) with C 3 or 4; uint8, uint16, int16; C-contiguous.
+        bits: significant bits of the values, 1 to 16.
+        encoded: the same pixels as a compressed stream that can be stored unchanged; None when the file's own
+            stream cannot (its codec is not one that every trainer reads, or its orientation tag turns it).
+        unit: UCUM code such as ``[hnsf'U]``; None when arbitrary or unknown.
+        spacing_yx_mm: distance of pixel centres; None when unknown.
+        affine_ijk_to_ras: (4, 4) with k = 0; None when unknown.
+        patient_left: where the patient's left lies in the picture.
+        window: (lowest, highest) value that the file asks to be shown.
+        modality: the file's own word (DICOM Modality), lower case.
+        view: the file's own word (DICOM ViewPosition).
+        sop_instance_uid: identity of the DICOM object, to be remapped before it is stored.
+    """
+
+    pixels: Array
+    bits: int
+    encoded: Encoded | None = None
+    unit: str | None = None
+    spacing_yx_mm: tuple[float, float] | None = None
+    affine_ijk_to_ras: Affine | None = None
+    patient_left: Literal["image_left", "image_right", "none"] | None = None
+    window: tuple[float, float] | None = None
+    modality: str | None = None
+    view: str | None = None
+    sop_instance_uid: str | None = None
+
+
+@dataclass
+class Volume:
+    """A 3D image, with a leading axis for channels or time where there is one.
+
+    Attributes:
+        voxels: (Z, Y, X), (C, Z, Y, X) or (T, Z, Y, X); integer or float32; C-contiguous.
+        axes: the letters of ``voxels``' axes.
+        affine_ijk_to_ras: (4, 4); None when unknown.
+        unit: UCUM code of the values; None when arbitrary or unknown.
+        window: (lowest, highest) value that the file asks to be shown.
+        modality: the file's own word (DICOM Modality), lower case.
+        sop_instance_uids: identity of each slice in the order of Z, to be remapped before they are stored.
+        notes: what was decided on the way and belongs in the report ("2 duplicate slices dropped").
+    """
+
+    voxels: Array
+    axes: str = "ZYX"
+    affine_ijk_to_ras: Affine | None = None
+    unit: str | None = None
+    window: tuple[float, float] | None = None
+    modality: str | None = None
+    sop_instance_uids: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def spacing_zyx_mm(self) -> tuple[float, float, float] | None:
+        """Distance of voxel centres along each array axis, derived from the affine."""
+        if self.affine_ijk_to_ras is None:
+            return None
+        lengths = np.sqrt((self.affine_ijk_to_ras[:3, :3] ** 2).sum(axis=0))
+        return (float(lengths[2]), float(lengths[1]), float(lengths[0]))
+
+
+@dataclass
+class Mask:
+    """Labels on the grid of an image or a volume.
+
+    Attributes:
+        labels: integer array on the grid, (Y, X) or (Z, Y, X); for layered masks (L, Y, X) or (L, Z, Y, X), 0 or 1.
+        layers: the name of each layer, empty for a label map.
+        affine_ijk_to_ras: (4, 4); None when unknown.
+    """
+
+    labels: Array
+    layers: tuple[str, ...] = ()
+    affine_ijk_to_ras: Affine | None = None
+
+
+class Reader(Protocol):
+    """Turns source files of one format into arrays with geometry.
+
+    A reader never guesses: a file that it cannot read raises ``ReadError`` (or its kin) with a reason that quotes no
+    metadata of the file. It never crashes, hangs, follows a path named inside a file, or unpickles. It bounds
+    memory by the limits of ``medshard.readers.limits``.
+    """
+
+    name: str
+
+    def sniff(self, head: bytes, path: str) -> bool:
+        """Whether a file with these first 512 bytes and this name is of this reader's format."""
+        ...
+
+    def image(self, blob: Blob, *, keep_encoded: bool = True) -> Image:
+        """One 2D picture.
+
+        Raises:
+            ReadError: the file is damaged, of a kind that is not read, or holds more than one frame.
+        """
+        ...
+
+    def volume(self, blobs: Sequence[Blob]) -> Volume:
+        """One volume, from one file or from the files of a series in any order.
+
+        Raises:
+            ReadError: a file is damaged or of a kind that is not read.
+            GeometryError: the parts contradict each other.
+        """
+        ...

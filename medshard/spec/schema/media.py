@@ -1,0 +1,80 @@
+"""Media: which files fill the slots of a sample."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Union
+
+from pydantic import Field, model_validator
+
+from medshard.spec.schema.base import Column, Evidence, Expression, Name, Node, SourceName
+
+__all__ = ["Absence", "ChannelFiles", "MediaSlot", "Unit"]
+
+Absence = Literal["absent", "not_annotated", "missing", "error"]
+"""What nothing means: looked for and not there, never looked for, lost, or a mistake. It has no default."""
+
+Unit = Literal["hu", "arbitrary", "suv", "bq_per_ml"]
+
+
+class ChannelFiles(Node):
+    """Channels in several files: ``of`` gives a file's channel, ``order`` the channels in order."""
+
+    of: Expression
+    order: Annotated[list[str], Field(min_length=1)]
+    no_file: Absence
+
+
+class MediaSlot(Node):
+    """One medium of each sample.
+
+    Attributes:
+        from_: source of the files.
+        using: columns that tie a file to its sample; not needed when ``from`` is the samples' own source.
+        where: which of the joined files are meant.
+        kind: what the files hold. A ``volume`` of several files is a DICOM series.
+        role: ``target`` when a model is to produce it; masks are targets unless said otherwise.
+        layers: for masks in several files: the layer of a file; each layer stays whole, overlaps survive.
+        instances: for masks in several files: each file is one instance.
+        foreground: which stored values are the object, such as ``> 0`` or ``= 255``; without it, values are labels.
+        channel: for masks whose values stand in one channel of a colour picture: its index.
+        like: the slot whose grid this one has; checked.
+        channels: channels of a volume in several files.
+        units: what the values are where the files cannot say it; a table by modality is not needed, one word is.
+        spacing_yx_um: distance of pixel centres in micrometres, where no header has it; needs evidence.
+        spacing_yx_mm: the same in millimetres.
+        view: projection or plane, as a concept name.
+        no_file: what a missing file means; without it the sample is left out and named.
+        evidence: how the claims of this slot are known.
+    """
+
+    from_: SourceName = Field(alias="from")
+    using: list[Column] = []
+    where: Expression | None = None
+    kind: Literal["image", "volume", "mask"]
+    role: Literal["input", "target", "context"] | None = None
+    layers: Expression | None = None
+    instances: Literal["file"] | None = None
+    foreground: Annotated[str, Field(pattern=r"^(=|!=|<|<=|>|>=) *-?\d+(\.\d+)?$")] | None = None
+    channel: Annotated[int, Field(ge=0, le=3)] | None = None
+    like: Name | None = None
+    channels: ChannelFiles | None = None
+    units: Unit | None = None
+    spacing_yx_um: tuple[float, float] | None = None
+    spacing_yx_mm: tuple[float, float] | None = None
+    view: Union[str, None] = None
+    no_file: Absence | None = None
+    evidence: Evidence | dict[str, Evidence] | None = None
+
+    @model_validator(mode="after")
+    def _coherent(self) -> MediaSlot:
+        only_masks = {"layers": self.layers, "instances": self.instances, "foreground": self.foreground}
+        wrong = [name for name, value in only_masks.items() if value is not None and self.kind != "mask"]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)}: only for kind: mask, this slot is kind: {self.kind}")
+        if self.layers is not None and self.instances is not None:
+            raise ValueError("layers and instances exclude each other: a file is a layer or an instance")
+        if (self.spacing_yx_um or self.spacing_yx_mm) and self.evidence is None:
+            raise ValueError("a spacing needs evidence: seen, code, page, recall or unknown")
+        if self.spacing_yx_um and self.spacing_yx_mm:
+            raise ValueError("give spacing_yx_um or spacing_yx_mm, not both")
+        return self

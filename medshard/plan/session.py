@@ -89,7 +89,7 @@ class Session:
     def run(self, sql: str) -> None:
         """Execute a statement that medshard composed."""
         with self._bounded():
-            self._connection.execute(sql)
+            self._connection.execute(sql).fetchall()
 
     def table(self, sql: str) -> pa.Table:
         """The result of a query that medshard composed."""
@@ -99,8 +99,8 @@ class Session:
     def one(self, sql: str) -> int:
         """A single whole number."""
         with self._bounded():
-            row = self._connection.execute(sql).fetchone()
-        return int(row[0]) if row and row[0] is not None else 0
+            rows = self._connection.execute(sql).fetchall()
+        return int(rows[0][0] or 0) if rows else 0
 
     def explain(self, error: Exception) -> str:
         """DuckDB's message in one line, without the values that it quotes: they may be a patient's."""
@@ -156,12 +156,13 @@ class Session:
         renames = ", ".join(
             f"{quote(hidden)} AS {quote(within(name, hidden))}" for hidden in (INDEX, FILE_COLUMN, ROW_COLUMN)
         )
-        self._replace(name, f"SELECT * EXCLUDE ({INDEX}, {FILE_COLUMN}, {ROW_COLUMN}), {renames} FROM {table}")
+        hidden = f"{INDEX}, {FILE_COLUMN}, {ROW_COLUMN}"
+        self._replace(name, f"SELECT * EXCLUDE ({hidden}), {renames} FROM {table} ORDER BY {INDEX}", renumber=False)
 
-    def _replace(self, name: str, sql: str) -> None:
-        """Make the query's rows the source's table and number them anew."""
-        inner = f"SELECT * REPLACE (row_number() OVER () - 1 AS {INDEX}) FROM ({sql})" if INDEX in self._all(name) else sql
-        self.run(f"CREATE OR REPLACE TABLE _shaped AS {inner}")
+    def _replace(self, name: str, sql: str, *, renumber: bool = True) -> None:
+        """Make the query's rows the source's table."""
+        numbered = f"SELECT * REPLACE (row_number() OVER () - 1 AS {INDEX}) FROM ({sql})"
+        self.run(f"CREATE OR REPLACE TABLE _shaped AS {numbered if renumber else sql}")
         self.run(f"DROP TABLE {quote(name)}")
         self.run(f"ALTER TABLE _shaped RENAME TO {quote(name)}")
 

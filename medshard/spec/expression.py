@@ -84,7 +84,7 @@ def _serialize(text: str) -> dict[str, Any]:
     if connection is None:
         connection = duckdb.connect(":memory:", config={"enable_external_access": "false", "threads": "1"})
         _parser.connection = connection
-    row = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT ({text}\n)"]).fetchone()
+    row = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT ({text}\n)"]).fetchall()[0]
     tree: dict[str, Any] = json.loads(row[0])
     return tree
 

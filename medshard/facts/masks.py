@@ -1,0 +1,182 @@
+"""Masks become labels, regions, boxes and areas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from medshard.errors import ReadError
+from medshard.facts.boxes import add_counts
+from medshard.facts.collect import Collector
+from medshard.facts.components import connected_boxes
+from medshard.facts.context import FactContext, attribution
+from medshard.facts.mask_labels import MaskLabels, MaskRegion
+from medshard.record.facts import LabelFact, MaskRef, MeasureFact, RegionFact
+from medshard.spec.schema.facts import InstanceFact, MaskClassFact
+from medshard.spec.value_map import DROPPED, UnmappedValueError
+
+__all__ = ["add_mask_classes", "add_mask_instances"]
+
+
+def add_mask_classes(
+    context: FactContext,
+    name: str,
+    fact: MaskClassFact,
+    mask: MaskLabels,
+    slots: list[str],
+    spacing_mm: tuple[float, ...] | None,
+    out: Collector,
+) -> None:
+    """A label, a region and an area for every class that is there; a scope where all classes were looked for.
+
+    Args:
+        slots: the pictures that the mask lies on.
+        spacing_mm: of the mask's axes of space; None when unknown, then there are no areas.
+
+    Raises:
+        ReadError: the mask holds a value that the spec does not map.
+    """
+    labels: dict[str, LabelFact] = {}
+    for region in mask.regions:
+        try:
+            meaning = context.maps[name](region.raw)
+        except UnmappedValueError as error:
+            raise ReadError(f"mask {fact.of}: {error}", error_class="unmapped_value") from error
+        if meaning is DROPPED or region.size_px == 0:
+            continue
+        source = out.cite_file(region.file, fact.of, region.raw)
+        label = out.label(
+            meaning.concept,
+            slots,
+            source=source,
+            by=attribution(fact),
+            side=meaning.side,
+            side_frame=meaning.side_frame,
+        )
+        labels[region.raw] = label
+        shape = _add_region(fact.of, region, label, slots, source, attribution(fact), out)
+        _add_extent(mask, region, shape, slots, spacing_mm, out)
+        if mask.space == 2 and fact.boxes != "none":
+            _add_boxes(mask, region, shape, slots, out, split=fact.boxes == "component")
+    for union, members in fact.unions.items():
+        present = [labels[member] for member in members if member in labels]
+        if present:
+            concept = context.taxonomy.find(union).id
+            out.add(
+                LabelFact,
+                concept=concept,
+                slots=list(slots),
+                by="derived",
+                from_=[label.id for label in present],
+                rule="union_of_classes@1",
+            )
+    if fact.covers == "all":
+        out.scope(slots, context.set_name(name), instances=False)
+
+
+def add_mask_instances(
+    context: FactContext,
+    name: str,
+    fact: InstanceFact,
+    mask: MaskLabels,
+    slots: list[str],
+    spacing_mm: tuple[float, ...] | None,
+    out: Collector,
+) -> None:
+    """A region, a box and an area for every instance, and their count where all were looked for."""
+    concept = context.taxonomy.find(fact.concept).id
+    count = 0
+    for region in mask.regions:
+        if region.size_px == 0:
+            raise ReadError("an instance's mask is empty", error_class="empty_instance")
+        count += 1
+        source = out.cite_file(region.file, fact.of, None)
+        label = out.label(concept, slots, source=source, by=attribution(fact))
+        shape = _add_region(fact.of, region, label, slots, source, attribution(fact), out)
+        _add_extent(mask, region, shape, slots, spacing_mm, out)
+        if mask.space == 2:
+            _add_boxes(mask, region, shape, slots, out, split=False)
+    if fact.covers == "all":
+        out.scope(slots, context.set_name(name), instances=True)
+        if count:
+            add_counts(out, slots, {concept: count})
+
+
+def _add_region(
+    mask_slot: str,
+    region: MaskRegion,
+    label: LabelFact,
+    slots: list[str],
+    source: list[Any],
+    by: str,
+    out: Collector,
+) -> RegionFact:
+    return out.add(
+        RegionFact,
+        concept=label.concept,
+        of=label.id,
+        slots=list(slots),
+        shape="mask",
+        frame="px",
+        coords=MaskRef(slot=mask_slot, value=region.value, instance=region.instance),
+        instance=region.instance,
+        source=source,
+        by=by,
+    )
+
+
+def _add_extent(
+    mask: MaskLabels,
+    region: MaskRegion,
+    shape: RegionFact,
+    slots: list[str],
+    spacing_mm: tuple[float, ...] | None,
+    out: Collector,
+) -> None:
+    """Area in mm2 or volume in mL, where the grid has a scale. A tilted grid has its volume from the determinant."""
+    if mask.space == 3 and mask.affine_ijk_to_ras is not None:
+        unit_ml = abs(float(np.linalg.det(mask.affine_ijk_to_ras[:3, :3]))) / 1000.0
+        concept, unit, step = "quantity/volume", "mL", unit_ml
+    elif mask.space == 2 and spacing_mm is not None:
+        concept, unit, step = "quantity/area", "mm2", spacing_mm[0] * spacing_mm[1]
+    else:
+        return
+    out.add(
+        MeasureFact,
+        concept=concept,
+        of=shape.id,
+        slots=list(slots),
+        value=region.size_px * step,
+        unit=unit,
+        resolution=step,
+        by="derived",
+        from_=[shape.id],
+        rule="mask_extent@1",
+    )
+
+
+def _add_boxes(
+    mask: MaskLabels, region: MaskRegion, shape: RegionFact, slots: list[str], out: Collector, *, split: bool
+) -> None:
+    """The tight box of a region, or one of each of its connected parts."""
+    if split:
+        boxes = connected_boxes(mask.region(region.value))
+    else:
+        assert region.box is not None
+        (y0, x0), (y1, x1) = region.box
+        boxes = [(x0, y0, x1, y1)]
+    for number, box in enumerate(boxes, start=1):
+        out.add(
+            RegionFact,
+            concept=shape.concept,
+            of=shape.of,
+            slots=list(slots),
+            shape="box",
+            frame="px",
+            coords=[float(edge) for edge in box],
+            instance=region.instance if region.instance is not None else number,
+            by="derived",
+            from_=[shape.id],
+            rule="component_box@1" if split else "mask_box@1",
+        )

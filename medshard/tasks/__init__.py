@@ -1,0 +1,1 @@
+"""Facts become instruction text: one file a task, its templates beside it."""

@@ -1,0 +1,81 @@
+"""What does the picture show, in a sentence? The source's caption, or one made of labels."""
+
+from __future__ import annotations
+
+from medshard.record.base import Language
+from medshard.record.conversation import Answer, MadeBy
+from medshard.record.facts import TextFact
+from medshard.tasks.base import Draft, View, in_each
+from medshard.tasks.words import Joined, Quote
+
+__all__ = ["TASK"]
+
+_NOT_SHOWN = ("modality", "anatomy", "view", "department")
+
+
+class CaptionTask:
+    """Asks for a description. A redacted caption is not used; a caption of labels names every present label."""
+
+    name = "caption"
+    family = "caption"
+    trivial = False
+
+    def drafts(self, view: View) -> list[Draft]:
+        """One a caption of the source, and one of labels."""
+        pictures = [medium.slot for medium in view.pictures()]
+        if not pictures:
+            return []
+        captions = [
+            fact
+            for fact in view.sample.facts
+            if isinstance(fact, TextFact) and fact.concept == "section/caption" and not fact.redacted
+        ]
+        found = [self._quoted(fact, pictures) for fact in captions if fact.lang in ("en", "zh")]
+        labelled = self._of_labels(view, pictures)
+        return [*found, labelled] if labelled is not None else found
+
+    def _quoted(self, fact: TextFact, pictures: list[str]) -> Draft:
+        lang: Language = "zh" if fact.lang == "zh" else "en"
+        return Draft(
+            task=self.name,
+            variant="given",
+            about=fact.id,
+            slots=fact.slots or pictures,
+            asks=[fact.id],
+            offered={lang: {"text": Quote(fact.text, [fact.id])}},
+            answer={lang: Answer(type="free", value=fact.text)},
+            languages=(lang,),
+            made_by=MadeBy(kind="source"),
+        )
+
+    def _of_labels(self, view: View, pictures: list[str]) -> Draft | None:
+        labels = {label.concept: label for label in view.labels() if label.slots == pictures and not label.rule}
+        by_category: dict[str, list[str]] = {}
+        for concept in labels:
+            by_category.setdefault(view.concept(concept or "").category, []).append(concept or "")
+        shown = [concept or "" for concept in labels if view.concept(concept or "").category not in _NOT_SHOWN]
+        modality = by_category.get("modality", [])
+        anatomy = by_category.get("anatomy", [])
+        if len(modality) != 1 or len(anatomy) > 1 or not shown:
+            return None
+        used = [labels[concept].id for concept in (*modality, *anatomy, *shown)]
+        variant = "labels_of_part" if anatomy else "labels"
+
+        def offered(lang: Language) -> dict[str, object]:
+            words = {concept: view.term(concept, [labels[concept].id], lang) for concept in (*modality, *anatomy, *shown)}
+            things = [words[concept].a if lang == "en" else words[concept] for concept in shown]
+            part = {"part": words[anatomy[0]]} if anatomy else {}
+            return {"modality": words[modality[0]], "shown": Joined.sentence(things, lang), **part}
+
+        return Draft(
+            task=self.name,
+            variant=variant,
+            about="labels",
+            slots=pictures,
+            asks=used,
+            offered=in_each(offered),
+            answer=in_each(lambda _: Answer(type="free", value=shown)),
+        )
+
+
+TASK = CaptionTask()

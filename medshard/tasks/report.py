@@ -1,0 +1,57 @@
+"""Reports: findings and impression of the source, and the one from the other."""
+
+from __future__ import annotations
+
+from medshard.record.base import Language
+from medshard.record.conversation import Answer, MadeBy
+from medshard.record.facts import TextFact
+from medshard.tasks.base import Draft, View
+from medshard.tasks.words import Quote
+
+__all__ = ["TASK"]
+
+
+class ReportTask:
+    """Asks for sections of a report. A section with blanked words is neither asked nor quoted."""
+
+    name = "report"
+    family = "report"
+    trivial = False
+
+    def drafts(self, view: View) -> list[Draft]:
+        """Findings and impression of the picture, and impression from findings."""
+        pictures = [medium.slot for medium in view.pictures()]
+        sections = {
+            fact.concept: fact
+            for fact in view.sample.facts
+            if isinstance(fact, TextFact) and not fact.redacted and fact.lang in ("en", "zh")
+        }
+        findings, impression = sections.get("section/findings"), sections.get("section/impression")
+        found: list[Draft] = []
+        if pictures:
+            for variant, fact in (("findings", findings), ("impression", impression)):
+                if fact is not None:
+                    found.append(self._draft(variant, fact, None, pictures))
+        if findings is not None and impression is not None:
+            found.append(self._draft("summary", impression, findings, []))
+        return found
+
+    def _draft(self, variant: str, asked: TextFact, given: TextFact | None, slots: list[str]) -> Draft:
+        lang: Language = "zh" if asked.lang == "zh" else "en"
+        offered = {"text": Quote(asked.text, [asked.id])}
+        if given is not None:
+            offered["given"] = Quote(given.text, [given.id])
+        return Draft(
+            task=self.name,
+            variant=variant,
+            about=asked.id,
+            slots=slots,
+            asks=[asked.id],
+            offered={lang: offered},
+            answer={lang: Answer(type="free", value=asked.text)},
+            languages=(lang,),
+            made_by=MadeBy(kind="source"),
+        )
+
+
+TASK = ReportTask()

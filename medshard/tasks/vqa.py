@@ -1,0 +1,60 @@
+"""Questions and answers that the source gives, in its words."""
+
+from __future__ import annotations
+
+from medshard.record.base import Language
+from medshard.record.conversation import Answer, MadeBy, Option
+from medshard.record.facts import QaFact
+from medshard.tasks.base import Draft, View
+from medshard.tasks.words import Joined, Lettered, Quote
+
+__all__ = ["TASK"]
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_YES = {"yes", "是", "有"}
+
+
+class VqaTask:
+    """Passes a source's questions through, text-only ones included."""
+
+    name = "vqa"
+    family = "vqa"
+    trivial = False
+
+    def drafts(self, view: View) -> list[Draft]:
+        """One a question."""
+        return [self._draft(fact) for fact in view.sample.facts if isinstance(fact, QaFact) and fact.lang in ("en", "zh")]
+
+    def _draft(self, fact: QaFact) -> Draft:
+        lang: Language = "zh" if fact.lang == "zh" else "en"
+        offered = {"question": Quote(fact.question, [fact.id]), "answer": Quote(fact.answer, [fact.id])}
+        variant = "given"
+        answer = Answer(type="free", value=fact.answer)
+        if fact.answer_type == "yesno":
+            value = "yes" if fact.answer.lower().rstrip(".。") in _YES else "no"
+            answer = Answer(type="yesno", value=value, check="yesno@1")
+        elif fact.answer_type == "choice" and fact.answer in fact.options and len(fact.options) <= len(_LETTERS):
+            variant = "choice"
+            listed = [Lettered(_LETTERS[i], Quote(text, [])) for i, text in enumerate(fact.options)]
+            letter = _LETTERS[fact.options.index(fact.answer)]
+            offered["options"] = Joined(listed, between="\n", last="\n")
+            offered["answer"] = Lettered(letter, Quote(fact.answer, [fact.id]))
+            options = [
+                Option(letter=_LETTERS[i], text=text, why="key" if text == fact.answer else "given")
+                for i, text in enumerate(fact.options)
+            ]
+            answer = Answer(type="choice", value=letter, options=options, key=[letter], check="choice@1")
+        return Draft(
+            task=self.name,
+            variant=variant,
+            about=fact.id,
+            slots=fact.slots,
+            asks=[fact.id],
+            offered={lang: offered},
+            answer={lang: answer},
+            languages=(lang,),
+            made_by=MadeBy(kind="source"),
+        )
+
+
+TASK = VqaTask()

@@ -118,17 +118,19 @@ class Volume:
 
 @dataclass
 class Mask:
-    """Labels on the grid of an image or a volume.
+    """Stored values of a mask file, on the grid of an image or a volume, before they get a meaning.
 
     Attributes:
-        labels: integer array on the grid, (Y, X) or (Z, Y, X); for layered masks (L, Y, X) or (L, Z, Y, X), 0 or 1.
-        layers: the name of each layer, empty for a label map.
+        labels: (Y, X) or (Y, X, C) as stored, palette indices for palette images; or (Z, Y, X), (C, Z, Y, X).
+        layers: the name of each channel of a layered volume mask, empty for a label map.
         affine_ijk_to_ras: (4, 4); None when unknown.
+        space: axes of space: 2 or 3.
     """
 
     labels: Array
     layers: tuple[str, ...] = ()
     affine_ijk_to_ras: Affine | None = None
+    space: Literal[2, 3] = 3
 
 
 class Reader(Protocol):

@@ -1,0 +1,1 @@
+"""From a plan to a corpus: units, workers, quarantine, merge, report."""

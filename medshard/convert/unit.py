@@ -1,0 +1,244 @@
+"""Runs one unit: all its samples into shards and volumes, under temporary names until everything is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from medshard.convert.context import BuildContext
+from medshard.convert.sample import MadeSample, make_sample
+from medshard.errors import MedshardError, ReadError
+from medshard.plan.row import PlannedSample
+from medshard.plan.units import Unit
+from medshard.record.facts import MeasureFact, RegionFact
+from medshard.record.rows import FACT_SCHEMA, ITEM_SCHEMA, SAMPLE_SCHEMA, FactRow, ItemRow, SampleRow
+from medshard.shards.sample_parts import SampleParts
+from medshard.shards.write import ShardEntry, ShardWriter
+from medshard.source.base import LeftOut
+from medshard.volumes import write_volume
+
+__all__ = ["UNIT_FILES", "UnitResult", "done_path", "is_done", "run_unit", "unit_file"]
+
+UNIT_FILES = ("samples", "items", "facts", "locator")
+"""Tables that a finished unit leaves beside its marker."""
+
+
+@dataclass
+class UnitResult:
+    """What the done-marker of a unit says.
+
+    Attributes:
+        digest: the unit's digest; a marker of another digest is of another build.
+        shards: file name, split, set, samples, size and sha256 of each.
+        volumes: path, size and sha256 of each, and the key of its sample.
+        left_out: samples that could not be made.
+        counts: facts by kind and by concept, items by task and language, boxes and so on.
+        notes: what readers decided, counted.
+    """
+
+    digest: str
+    number: int
+    split: str
+    shards: list[dict[str, Any]] = field(default_factory=list)
+    volumes: list[dict[str, Any]] = field(default_factory=list)
+    left_out: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+
+
+def unit_file(folder: Path, number: int, name: str) -> Path:
+    """A file that a finished unit leaves."""
+    return folder / "units" / f"{number:06d}.{name}"
+
+
+def done_path(folder: Path, number: int) -> Path:
+    """The done-marker of a unit: it exists only when everything else does."""
+    return unit_file(folder, number, "json")
+
+
+def is_done(context: BuildContext, unit: Unit, newest_source_s: float) -> UnitResult | None:
+    """The result of a unit that is finished and whose files are there; None when it must run.
+
+    Args:
+        newest_source_s: modification time of its newest source file; a file changed since is read again.
+    """
+    marker = done_path(context.folder, unit.number)
+    try:
+        result = UnitResult(**json.loads(marker.read_bytes()))
+        fresh = marker.stat().st_mtime >= newest_source_s
+    except (OSError, ValueError, TypeError):
+        return None
+    shards = all(_has_size(context.folder / "shards" / shard["name"], shard["size_bytes"]) for shard in result.shards)
+    volumes = all((context.folder / volume["path"]).is_dir() for volume in result.volumes)
+    tables = all(unit_file(context.folder, unit.number, f"{name}.parquet").is_file() for name in UNIT_FILES[:3])
+    return result if fresh and shards and volumes and tables and result.digest == unit.digest else None
+
+
+def _has_size(path: Path, size_bytes: int) -> bool:
+    try:
+        return path.stat().st_size == size_bytes
+    except OSError:
+        return False
+
+
+def run_unit(context: BuildContext, unit: Unit, progress: Callable[[int], None] = lambda _: None) -> UnitResult:
+    """Make a unit's samples and store them.
+
+    Determined by the unit alone: the same bytes in any process, in any order of units, after any crash.
+    """
+    done_path(context.folder, unit.number).unlink(missing_ok=True)
+    done_path(context.folder, unit.number).parent.mkdir(parents=True, exist_ok=True)
+    rows = pq.read_table(context.plan_path).slice(unit.first, unit.count).to_pylist()
+    result = UnitResult(unit.digest, unit.number, unit.split)
+    writer = ShardWriter(context.folder / "shards", unit.split, unit.number)
+    tally = _Tally()
+    by_set: dict[str, list[MadeSample]] = {}
+    try:
+        for row in rows:
+            planned = PlannedSample.from_row(row)
+            made = _make(context, planned, result)
+            if made is not None:
+                result.volumes += _store_volumes(context, made)
+                parts = SampleParts(made.sample, made.media.parts)
+                writer.add(parts)
+                by_set.setdefault(parts.set_name, []).append(_without_pixels(made))
+                tally.add(made)
+            progress(1)
+        shards = writer.finish()
+    finally:
+        writer.discard()
+    result.counts, result.notes = tally.counts(), dict(sorted(tally.notes.items()))
+    result.shards = [_described(shard) for shard in shards]
+    _write_tables(context.folder, unit.number, shards, by_set)
+    _write_atomic(done_path(context.folder, unit.number), json.dumps(asdict(result), indent=1).encode())
+    return result
+
+
+def _make(context: BuildContext, planned: PlannedSample, result: UnitResult) -> MadeSample | None:
+    """The sample, or None with its reason in the result. A defect of a reader costs one sample, not the build."""
+    try:
+        return make_sample(context, planned)
+    except ReadError as error:
+        error_class, message = error.error_class, error.reason
+    except MedshardError:
+        raise
+    except Exception as error:  # noqa: BLE001 - third-party text may quote the file's metadata, so only its type is kept
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        error_class = "defect"
+        message = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}; please report it"
+    source = context.loaded.spec.samples.from_
+    path = planned.media[0].path if planned.media else planned.file
+    result.left_out.append(asdict(LeftOut(source, path, planned.row, "read", error_class, message)))
+    return None
+
+
+def _without_pixels(made: MadeSample) -> MadeSample:
+    """Only the record is needed for the tables; pixels of a whole shard would not fit."""
+    made.media.parts.clear()
+    made.media.volumes.clear()
+    made.media.labels.clear()
+    made.media.masks.clear()
+    return made
+
+
+def _store_volumes(context: BuildContext, made: MadeSample) -> list[dict[str, Any]]:
+    """Write the sample's volumes and put their digests into its record."""
+    stored = []
+    for slot, volume in made.media.volumes.items():
+        medium = made.sample.medium(slot)
+        assert medium.part is not None
+        labels = made.media.labels.get(slot, {})
+        entry = write_volume(context.folder / medium.part, volume, labels=labels, name=slot)
+        medium.digest = f"sha256:{entry.sha256}"
+        for label in labels:
+            made.sample.medium(label).digest = medium.digest
+        stored.append(
+            {"path": medium.part, "key": made.sample.key, "size_bytes": entry.size_bytes, "sha256": entry.sha256}
+        )
+    return stored
+
+
+class _Tally:
+    """Counts of what was made, for claims and the report."""
+
+    def __init__(self) -> None:
+        self.facts: Counter[str] = Counter()
+        self.concepts: Counter[str] = Counter()
+        self.tasks: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
+
+    def add(self, made: MadeSample) -> None:
+        for fact in made.sample.facts:
+            kind = f"region.{fact.shape}" if isinstance(fact, RegionFact) else fact.kind
+            self.facts[kind] += 1
+            if fact.state == "present" and fact.concept is not None and not isinstance(fact, MeasureFact):
+                self.concepts[f"{fact.concept} {kind}"] += 1
+        for conversation in made.sample.conversations:
+            self.tasks[f"{conversation.task}.{conversation.lang}"] += 1
+        for note in made.notes:
+            self.notes[note] += 1
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        counted = {"facts": self.facts, "concepts": self.concepts, "items": self.tasks}
+        return {name: dict(sorted(counter.items())) for name, counter in counted.items()}
+
+
+def _described(shard: ShardEntry) -> dict[str, Any]:
+    return {
+        "name": shard.name,
+        "split": shard.split,
+        "set": shard.set,
+        "samples": shard.samples,
+        "size_bytes": shard.size_bytes,
+        "sha256": shard.sha256,
+        "parts": list(shard.parts.extensions),
+    }
+
+
+def _write_tables(
+    folder: Path, number: int, shards: list[ShardEntry], by_set: dict[str, list[MadeSample]]
+) -> None:
+    """Index tables of the unit; ``shard`` counts within the unit until the corpus is put together."""
+    samples: list[dict[str, Any]] = []
+    items: list[dict[str, Any]] = []
+    facts: list[dict[str, Any]] = []
+    for place, shard in enumerate(shards):
+        for row, made in enumerate(by_set[shard.set]):
+            samples.append(SampleRow.of(made.sample, place, row).model_dump())
+            items += [item.model_dump() for item in ItemRow.of(made.sample, place, row)]
+            facts += [fact.model_dump() for fact in FactRow.of(made.sample)]
+    for name, rows, schema in (
+        ("samples", samples, SAMPLE_SCHEMA),
+        ("items", items, ITEM_SCHEMA),
+        ("facts", facts, FACT_SCHEMA),
+    ):
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
+        _write_atomic(unit_file(folder, number, f"{name}.parquet"), sink.getvalue().to_pybytes())
+    packed = b"".join(shard.parts.records.tobytes() for shard in shards)
+    _write_atomic(unit_file(folder, number, "locator"), packed)
+
+
+def _write_atomic(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def digest_of_file(path: Path) -> str:
+    """sha256 of a file, as hex."""
+    state = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(4 * 2**20):
+            state.update(chunk)
+    return state.hexdigest()

@@ -1,0 +1,1 @@
+"""WebDataset tars with an index made while writing: write, locate, read, verify."""

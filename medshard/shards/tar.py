@@ -1,0 +1,117 @@
+"""Plain POSIX tars, written the same way every time, with the place of every part.
+
+Headers are ustar (POSIX.1-1988) with mode 0644 and nothing of the host: owner 0, group 0, time 0, no names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from medshard.engine import crc32c
+from medshard.errors import CorpusError
+
+__all__ = ["BLOCK_BYTES", "TarPart", "TarWriter", "read_tar"]
+
+BLOCK_BYTES = 512
+_MAX_PART_BYTES = 8**11 - 1  # eleven octal digits of the ustar size field
+
+
+@dataclass(frozen=True)
+class TarPart:
+    """One member of a tar.
+
+    Attributes:
+        name: ``KEY.extension``.
+        offset: of its first data byte in the tar.
+        size_bytes: of its data.
+        crc32c: of its data.
+    """
+
+    name: str
+    offset: int
+    size_bytes: int
+    crc32c: int
+
+    @property
+    def key(self) -> str:
+        """The name up to its first dot, as WebDataset splits it."""
+        return self.name.partition(".")[0]
+
+    @property
+    def extension(self) -> str:
+        """The name after its first dot."""
+        return self.name.partition(".")[2]
+
+
+class TarWriter:
+    """Writes members one after another.
+
+    Attributes:
+        parts: what was written, in order.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("wb")
+        self._sha256 = hashlib.sha256()
+        self._offset = 0
+        self.parts: list[TarPart] = []
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._sha256.update(data)
+        self._offset += len(data)
+
+    def add(self, name: str, data: bytes) -> TarPart:
+        """Append a member.
+
+        Raises:
+            ValueError: the name does not fit the header, or the data are too large for it.
+        """
+        if len(name.encode()) > 100 or not name.isascii():
+            raise ValueError(f"{name!r} does not fit the 100 bytes of a tar header's name")
+        if len(data) > _MAX_PART_BYTES:
+            raise ValueError(f"{name}: {len(data)} bytes; a tar member has at most {_MAX_PART_BYTES}")
+        header = tarfile.TarInfo(name)
+        header.size = len(data)
+        self._write(header.tobuf(format=tarfile.USTAR_FORMAT))
+        part = TarPart(name, self._offset, len(data), crc32c(data))
+        self._write(data)
+        self._write(b"\0" * (-len(data) % BLOCK_BYTES))
+        self.parts.append(part)
+        return part
+
+    def close(self) -> tuple[int, str]:
+        """End the archive; gives its size in bytes and its sha256 as hex."""
+        self._write(b"\0" * (2 * BLOCK_BYTES))
+        self._file.flush()
+        self._file.close()
+        return self._offset, self._sha256.hexdigest()
+
+    def discard(self) -> None:
+        """Close without ending the archive."""
+        self._file.close()
+
+
+def read_tar(path: Path) -> Iterator[tuple[TarPart, bytes]]:
+    """Every regular member with its data, checked only for being whole.
+
+    Raises:
+        CorpusError: damaged or cut off.
+    """
+    try:
+        with tarfile.open(path, "r:") as tar:
+            for member in tar:
+                if not member.isreg():
+                    raise CorpusError(f"{path.name}: member {member.name!r} is no regular file")
+                stream = tar.extractfile(member)
+                data = stream.read() if stream is not None else b""
+                if len(data) != member.size:
+                    raise CorpusError(f"{path.name}: member {member.name!r} is cut off")
+                yield TarPart(member.name, member.offset_data, member.size, crc32c(data)), data
+    except (tarfile.TarError, EOFError) as error:
+        raise CorpusError(f"{path.name}: is no whole tar: {error}") from error

@@ -31,11 +31,13 @@ class Blob:
         path: path below the dataset's root, ``!/`` into an archive; for messages and provenance.
         size_bytes: length of the file.
         read: gives all bytes.
+        head: gives at most so many bytes from the start; all of them are read where it is None.
     """
 
     path: str
     size_bytes: int
     read: Callable[[], bytes]
+    head: Callable[[int], bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -147,7 +149,7 @@ class Reader(Protocol):
         """Whether a file with these first 512 bytes and this name is of this reader's format."""
         ...
 
-    def image(self, blob: Blob, *, keep_encoded: bool = True) -> Image:
+    def image(self, blob: Blob) -> Image:
         """One 2D picture.
 
         Raises:
@@ -161,5 +163,13 @@ class Reader(Protocol):
         Raises:
             ReadError: a file is damaged or of a kind that is not read.
             GeometryError: the parts contradict each other.
+        """
+        ...
+
+    def labels(self, blob: Blob) -> Mask:
+        """The stored values of a mask file, without any colour conversion.
+
+        Raises:
+            ReadError: as above.
         """
         ...

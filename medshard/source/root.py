@@ -145,10 +145,10 @@ class DataRoot:
 
     def blob(self, path: str, size_bytes: int | None = None) -> Blob:
         """A file of the listing, to be read when asked for."""
-        return Blob(path, size_bytes or 0, lambda: self.read(path))
+        return Blob(path, size_bytes or 0, lambda: self.read(path), lambda count: self.read(path, count))
 
-    def read(self, path: str) -> bytes:
-        """All bytes of a file or of an archive's member.
+    def read(self, path: str, count: int = -1) -> bytes:
+        """The bytes of a file or of an archive's member: all, or the first ``count``.
 
         Raises:
             ReadError: it cannot be read.
@@ -157,12 +157,14 @@ class DataRoot:
             raise ReadError("only a list of paths was given, there are no bytes", error_class="no_bytes")
         outer, separator, member = path.rpartition("!/")
         if separator:
-            return self._archive(outer).read(member)
+            data = self._archive(outer).read(member)
+            return data if count < 0 else data[:count]
         parts = path.split("/")
         if path.startswith("/") or ".." in parts:
             raise ReadError("the path leaves the dataset's root", error_class="path_escape")
         try:
-            return (self.path / path).read_bytes()
+            with (self.path / path).open("rb") as handle:
+                return handle.read(count)
         except OSError as error:
             raise ReadError(f"cannot be read: {error.strerror}", error_class="unreadable") from error
 

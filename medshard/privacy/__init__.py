@@ -1,0 +1,1 @@
+"""What cannot be shown cannot be shipped: metadata leave by allow-list, identities become tokens."""

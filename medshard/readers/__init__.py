@@ -1,0 +1,64 @@
+"""Media → array + geometry. Readers are found by content first, then by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medshard.errors import ReadError
+from medshard.readers.base import Blob, Image, Mask, Reader, Volume
+from medshard.registry import Entry, Registry
+
+__all__ = ["READERS", "read_image", "read_labels", "read_volume", "reader_for"]
+
+READERS: Registry[Reader] = Registry(
+    "reader",
+    {
+        "dicom": Entry("medshard.readers.dicom:READER"),
+        "nifti": Entry("medshard.readers.nifti:READER"),
+        "raster": Entry("medshard.readers.raster:READER"),
+    },
+)
+
+_HEAD_BYTES = 512
+
+
+def reader_for(head: bytes, path: str) -> Reader:
+    """The reader of a file.
+
+    Args:
+        head: its first 512 bytes.
+
+    Raises:
+        ReadError: no reader knows it.
+    """
+    if not head:
+        raise ReadError("the file is empty", error_class="empty_file")
+    for name in READERS:
+        reader = READERS.get(name)
+        if reader.sniff(head, path):
+            return reader
+    raise ReadError(f"is of no format that is read; formats: {', '.join(READERS)}", error_class="unknown_format")
+
+
+def _loaded(blob: Blob) -> Blob:
+    """The same file with its bytes read once."""
+    data = blob.read()
+    return Blob(blob.path, len(data), lambda: data)
+
+
+def read_image(blob: Blob) -> Image:
+    """One 2D picture; see ``Reader.image``."""
+    blob = _loaded(blob)
+    return reader_for(blob.read()[:_HEAD_BYTES], blob.path).image(blob)
+
+
+def read_volume(blobs: Sequence[Blob]) -> Volume:
+    """One volume; see ``Reader.volume``."""
+    loaded = [_loaded(blob) for blob in blobs]
+    return reader_for(loaded[0].read()[:_HEAD_BYTES], loaded[0].path).volume(loaded)
+
+
+def read_labels(blob: Blob) -> Mask:
+    """Stored values of a mask file; see ``Reader.labels``."""
+    blob = _loaded(blob)
+    return reader_for(blob.read()[:_HEAD_BYTES], blob.path).labels(blob)

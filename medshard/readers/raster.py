@@ -1,0 +1,213 @@
+"""PNG, JPEG, TIFF and BMP, 8 and 16 bits, through Pillow."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+
+from medshard.engine import decode_image
+from medshard.errors import DecodeError, ReadError
+from medshard.privacy.jpeg import strip_jpeg
+from medshard.privacy.png import strip_png
+from medshard.readers.base import Array, Blob, Encoded, Image, Mask, Volume
+from medshard.readers.limits import check_plane
+
+__all__ = ["READER", "RasterReader"]
+
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM")
+_NOT_READ = {b"GIF8": "GIF", b"\0\0\0\x0cjP": "JPEG 2000", b"\xffO\xffQ": "JPEG 2000", b"II+\0": "BigTIFF"}
+_ORIENTATION_TAG = 0x0112  # EXIF 2.32, 4.6.4
+
+# A corrupt file makes Pillow allocate and warn; bounds are checked here before pixels are unpacked.
+PillowImage.MAX_IMAGE_PIXELS = None
+
+
+class RasterReader:
+    """2D pictures in files that cameras, scanners and programs write.
+
+    ``encoded`` is the file's own stream where that is a JPEG or PNG which every trainer decodes to the same pixels:
+    not turned by an orientation tag, not CMYK, one frame.
+    """
+
+    name = "raster"
+
+    def sniff(self, head: bytes, path: str) -> bool:
+        """By magic bytes; formats that are known and not read are claimed, to be refused by name."""
+        webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+        return webp or head.startswith((*_MAGIC, *_NOT_READ))
+
+    def image(self, blob: Blob) -> Image:
+        """One picture: (Y, X) or (Y, X, 3 or 4), uint8 or uint16."""
+        data = blob.read()
+        _refuse_unread(data)
+        if _is_png16(data):
+            return _png16(data)
+        with _opened(data) as picture:
+            _refuse_frames(picture)
+            orientation = picture.getexif().get(_ORIENTATION_TAG, 1)
+            kind, mode = picture.format, picture.mode
+            pixels, bits = _pixels(picture)
+            encoded = None
+            if orientation in (2, 3, 4, 5, 6, 7, 8):
+                pixels = _turned(pixels, int(orientation))
+            elif kind == "JPEG" and mode in ("L", "RGB"):
+                stripped = strip_jpeg(data)
+                encoded = Encoded("jpg", stripped) if stripped is not None else None
+            elif kind == "PNG" and _stream_shape(picture) == pixels.shape:
+                encoded = Encoded("png", strip_png(data))
+        return Image(np.ascontiguousarray(pixels), bits, encoded)
+
+    def volume(self, blobs: Sequence[Blob]) -> Volume:
+        """Refused: pictures have no geometry in space."""
+        raise ReadError("a picture is no volume; say kind: image", error_class="not_a_volume")
+
+    def labels(self, blob: Blob) -> Mask:
+        """Values as stored: palette indices, 0 and 1 of one-bit pictures, channels of colour ones."""
+        data = blob.read()
+        _refuse_unread(data)
+        if _is_png16(data):
+            return Mask(decode_image(data), space=2)
+        with _opened(data) as picture:
+            _refuse_frames(picture)
+            if picture.mode in ("1", "L", "P", "I;16", "I;16B", "I;16L", "RGB", "RGBA"):
+                values = np.asarray(picture)
+            elif picture.mode in ("LA", "PA"):
+                values = np.asarray(picture)[..., 0]
+            elif picture.mode == "I":
+                values = np.asarray(picture).astype(np.int32)
+            else:
+                raise ReadError(f"a mask of mode {picture.mode} is not read", error_class="pixel_type")
+            if values.dtype == np.bool_:
+                values = values.astype(np.uint8)
+            return Mask(np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="))), space=2)
+
+
+def _refuse_unread(data: bytes) -> None:
+    for magic, name in _NOT_READ.items():
+        if data.startswith(magic):
+            raise ReadError(f"{name} files are not read", error_class="unsupported")
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        raise ReadError("WebP files are not read", error_class="unsupported")
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[PillowImage.Image]:
+    """A decoded Pillow image; whatever goes wrong inside the block is one of our errors."""
+    try:
+        with warnings.catch_warnings(), _without_stderr(data[:4] in (b"II*\0", b"MM\0*")):
+            warnings.simplefilter("ignore")
+            picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
+            check_plane(*picture.size)
+            picture.load()
+            yield picture
+    except ReadError:
+        raise
+    except UnidentifiedImageError as error:
+        raise DecodeError("is no picture that can be decoded") from error
+    except Exception as error:  # noqa: BLE001 - Pillow raises many types for damaged files
+        raise DecodeError(f"cannot be decoded ({type(error).__name__})") from error
+
+
+@contextmanager
+def _without_stderr(wanted: bool) -> Iterator[None]:
+    """libtiff writes what it finds in damaged files straight to the process's standard error."""
+    if not wanted:
+        yield
+        return
+    saved, void = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(void, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(void)
+
+
+def _refuse_frames(picture: PillowImage.Image) -> None:
+    frames = getattr(picture, "n_frames", 1)
+    if picture.format in ("TIFF",) and frames != 1:
+        raise ReadError(f"has {frames} pages; a picture has one", error_class="several_frames")
+
+
+def _pixels(picture: PillowImage.Image) -> tuple[Array, int]:
+    """Pixels in one of the modes that are stored, and their significant bits."""
+    mode = picture.mode
+    if mode in ("L", "RGB"):
+        return np.asarray(picture), 8
+    if mode == "1":
+        return np.asarray(picture.convert("L")), 8
+    if mode == "P":
+        converted = picture.convert("RGBA" if "transparency" in picture.info else "RGB")
+        return _without_opaque_alpha(np.asarray(converted)), 8
+    if mode == "RGBA":
+        return _without_opaque_alpha(np.asarray(picture)), 8
+    if mode in ("LA", "PA"):
+        return _without_opaque_alpha(np.asarray(picture.convert("RGBA"))), 8
+    if mode in ("CMYK", "YCbCr", "LAB"):
+        return np.asarray(picture.convert("RGB")), 8
+    if mode in ("I;16", "I;16B", "I;16L"):
+        return np.asarray(picture).astype(np.uint16), 16
+    if mode == "I":
+        values = np.asarray(picture)
+        if values.min() >= 0 and values.max() <= 65535:
+            return values.astype(np.uint16), 16
+        raise ReadError("has 32-bit values that do not fit 16 bits", error_class="pixel_type")
+    raise ReadError(f"pixels of mode {mode} are not read", error_class="pixel_type")
+
+
+def _without_opaque_alpha(pixels: Array) -> Array:
+    """An alpha channel that hides nothing says nothing."""
+    if pixels.shape[-1] == 4 and (pixels[..., 3] == 255).all():
+        pixels = pixels[..., :3]
+    return pixels
+
+
+def _stream_shape(picture: PillowImage.Image) -> tuple[int, ...] | None:
+    """The shape that decoders give for the stream as it is; None where they differ in what they give."""
+    height, width = picture.size[1], picture.size[0]
+    if picture.mode == "L":
+        return (height, width)
+    if picture.mode in ("RGB", "RGBA"):
+        return (height, width, len(picture.mode))
+    return None
+
+
+def _turned(pixels: Array, orientation: int) -> Array:
+    """The picture as its orientation tag says that it is to be seen (EXIF 2.32, 4.6.4 A)."""
+    turns = {
+        2: lambda p: p[:, ::-1],
+        3: lambda p: p[::-1, ::-1],
+        4: lambda p: p[::-1],
+        5: lambda p: p.swapaxes(0, 1),
+        6: lambda p: p.swapaxes(0, 1)[:, ::-1],
+        7: lambda p: p.swapaxes(0, 1)[::-1, ::-1],
+        8: lambda p: p.swapaxes(0, 1)[::-1],
+    }
+    return np.ascontiguousarray(turns[orientation](pixels))
+
+
+def _is_png16(data: bytes) -> bool:
+    """A PNG of 16 bits with colour or alpha, which Pillow would cut to 8 bits, or grey, for one path."""
+    return data[:4] == b"\x89PNG" and len(data) > 25 and data[24] == 16
+
+
+def _png16(data: bytes) -> Image:
+    check_plane(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
+    stripped = strip_png(data)
+    pixels = decode_image(stripped)
+    if pixels.dtype != np.uint16:
+        raise DecodeError("a PNG of 16 bits was not decoded as such")
+    same = pixels.ndim == 2 or pixels.shape[-1] in (3, 4)
+    return Image(pixels, 16, Encoded("png", stripped) if same else None)
+
+
+READER = RasterReader()

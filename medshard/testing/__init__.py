@@ -1,0 +1,1 @@
+"""What tests and demos need: conformance classes, strategies, numpy references and synthetic scanners."""

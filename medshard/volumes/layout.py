@@ -1,0 +1,155 @@
+"""How an array lies on disk: Zarr v3, regular shards of inner chunks, zstd.
+
+Source: Zarr v3 core specification; sharding codec 1.0 (index at the end, crc32c); OME-NGFF 0.5.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from medshard.errors import CorpusError
+
+__all__ = ["INNER", "MISSING", "ZSTD_LEVEL", "ArrayLayout", "compress", "decompress", "layout_for"]
+
+INNER = 32
+"""Edge of an inner chunk in voxels: a random crop of 96 then decodes little more than it wants."""
+
+_SHARD = 256
+"""Longest edge of a shard: 32 MiB of int16, so that one file holds hundreds of inner chunks."""
+
+ZSTD_LEVEL = 3
+MISSING = 2**64 - 1
+"""Offset and size of an inner chunk that holds nothing but the fill value."""
+
+_DTYPES = ("uint8", "int8", "uint16", "int16", "int32", "uint32", "float32")
+
+
+@dataclass(frozen=True)
+class ArrayLayout:
+    """Shape and grids of one array.
+
+    Attributes:
+        shape: of the array.
+        shard: of a shard, a multiple of ``inner`` an axis.
+        inner: of an inner chunk.
+        dtype: numpy name.
+        axes: lower-case letters, one an axis.
+    """
+
+    shape: tuple[int, ...]
+    shard: tuple[int, ...]
+    inner: tuple[int, ...]
+    dtype: str
+    axes: tuple[str, ...]
+
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """Number of shards an axis."""
+        return tuple(-(-length // edge) for length, edge in zip(self.shape, self.shard, strict=True))
+
+    @property
+    def inner_per_shard(self) -> tuple[int, ...]:
+        """Number of inner chunks of a shard an axis."""
+        return tuple(edge // inner for edge, inner in zip(self.shard, self.inner, strict=True))
+
+    @property
+    def index_bytes(self) -> int:
+        """Length of a shard's index: two numbers an inner chunk, and its checksum."""
+        return int(np.prod(self.inner_per_shard)) * 16 + 4
+
+    @property
+    def chunk_bytes(self) -> int:
+        """Unpacked length of an inner chunk."""
+        return int(np.prod(self.inner)) * np.dtype(self.dtype).itemsize
+
+    def shard_path(self, shard: tuple[int, ...]) -> str:
+        """Path of a shard below the array (default chunk key encoding)."""
+        return "c/" + "/".join(str(place) for place in shard)
+
+    def metadata(self) -> bytes:
+        """``zarr.json`` of the array."""
+        endian = {"name": "bytes", "configuration": {"endian": "little"}}
+        sharding = {
+            "chunk_shape": list(self.inner),
+            "codecs": [endian, {"name": "zstd", "configuration": {"level": ZSTD_LEVEL, "checksum": False}}],
+            "index_codecs": [endian, {"name": "crc32c"}],
+            "index_location": "end",
+        }
+        document = {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": list(self.shape),
+            "data_type": self.dtype,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(self.shard)}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0,
+            "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+            "dimension_names": list(self.axes),
+            "attributes": {},
+        }
+        return json.dumps(document, indent=1).encode()
+
+    @classmethod
+    def parse(cls, data: bytes, path: str) -> ArrayLayout:
+        """From ``zarr.json``.
+
+        Raises:
+            CorpusError: it is not of the form that medshard writes.
+        """
+        try:
+            document = json.loads(data)
+            (codec,) = document["codecs"]
+            inner = codec["configuration"]
+            names = [step["name"] for step in inner["codecs"]]
+            fits = codec["name"] == "sharding_indexed" and names == ["bytes", "zstd"]
+            fits = fits and inner["index_location"] == "end" and document["fill_value"] == 0
+            layout = cls(
+                tuple(int(length) for length in document["shape"]),
+                tuple(int(edge) for edge in document["chunk_grid"]["configuration"]["chunk_shape"]),
+                tuple(int(edge) for edge in inner["chunk_shape"]),
+                str(document["data_type"]),
+                tuple(document["dimension_names"]),
+            )
+            even = all(edge % small == 0 and small > 0 for edge, small in zip(layout.shard, layout.inner, strict=True))
+            fits = fits and even and layout.dtype in _DTYPES and layout.chunk_bytes <= 2**28
+        except (KeyError, TypeError, ValueError) as error:
+            raise CorpusError(f"{path}/zarr.json is no array that medshard wrote") from error
+        if not fits:
+            raise CorpusError(f"{path}/zarr.json is no array that medshard wrote")
+        return layout
+
+
+def layout_for(shape: tuple[int, ...], dtype: np.dtype[Any], axes: tuple[str, ...]) -> ArrayLayout:
+    """Grids for an array: leading axes (channels, time) by ones, axes of space in blocks.
+
+    Raises:
+        ValueError: the type has no place in the store.
+    """
+    if dtype.name not in _DTYPES:
+        raise ValueError(f"voxels of type {dtype} are not stored; types: {', '.join(_DTYPES)}")
+    inner, shard = [], []
+    for length, axis in zip(shape, axes, strict=True):
+        edge = min(INNER, length) if axis in "zyx" else 1
+        inner.append(edge)
+        blocks = -(-min(length, _SHARD) // edge)
+        shard.append(edge * blocks if axis in "zyx" else 1)
+    return ArrayLayout(shape, tuple(shard), tuple(inner), dtype.name, axes)
+
+
+def compress(data: bytes) -> bytes:
+    """One zstd frame with its content size."""
+    return bytes(pa.Codec("zstd", compression_level=ZSTD_LEVEL).compress(data, asbytes=True))
+
+
+def decompress(data: bytes | memoryview, size_bytes: int) -> memoryview:
+    """The content of a frame of known size.
+
+    Raises:
+        OSError: damaged.
+    """
+    return memoryview(pa.Codec("zstd").decompress(data, decompressed_size=size_bytes))

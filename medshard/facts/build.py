@@ -28,7 +28,10 @@ from medshard.spec.schema.facts import (
     TextColumnFact,
 )
 
-__all__ = ["build_facts", "sample_axes"]
+__all__ = ["SPEC_FILE_PREFIX", "build_facts", "sample_axes"]
+
+SPEC_FILE_PREFIX = "spec:"
+"""Source rows with this prefix are statements of the spec about the whole dataset."""
 
 
 def build_facts(
@@ -46,6 +49,7 @@ def build_facts(
     """
     out = Collector(context.digests)
     out.source(planned.file, planned.row)
+    _add_stated(context, media, out)
     rows: dict[str, list[FactRow]] = {}
     for row in planned.facts:
         rows.setdefault(row.fact, []).append(row)
@@ -67,6 +71,21 @@ def build_facts(
         elif isinstance(fact, (MaskClassFact, InstanceFact)):
             _add_mask(context, name, fact, slots, media, masks, out)
     return out
+
+
+def _add_stated(context: FactContext, media: Mapping[str, Media], out: Collector) -> None:
+    """What the spec states of every sample of the dataset: its modality and part of the body, where there is one only."""
+    about = context.loaded.spec.about
+    refined = {
+        context.taxonomy[concept].category for concepts in context.concept_sets.values() for concept in concepts
+    }
+    slots = [slot for slot, medium in media.items() if medium.present and medium.kind in ("image", "volume", "video")]
+    for axis in ("modality", "anatomy"):
+        words = getattr(about, axis)
+        if slots and isinstance(words, str) and axis not in refined:
+            concept = context.taxonomy.find(words, (axis,)).id
+            source = out.cite_file(f"{SPEC_FILE_PREFIX}{context.loaded.spec.name}", f"about.{axis}", words)
+            out.add(LabelFact, concept=concept, slots=slots, source=source, by="unknown")
 
 
 def _add_mask(

@@ -112,14 +112,16 @@ def _nested(work: Work) -> pa.Table:
         "'layer': layer, 'channel': channel} ORDER BY slot_place, layer, channel, path) AS media "
         f"FROM ({' UNION ALL '.join(media)}) GROUP BY sample"
         if media
-        else "CREATE TABLE _media (sample BIGINT, media INTEGER[])"
+        else "CREATE TABLE _media (sample BIGINT, media STRUCT(slot VARCHAR, path VARCHAR, size_bytes BIGINT, "
+        "layer VARCHAR, channel VARCHAR)[])"
     )
     work.session.run(
         "CREATE TABLE _facts AS SELECT sample, list({'fact': fact, 'file': file, 'row': row, 'field': field, "
         "'cells': cells} ORDER BY fact_place, _order, _place) AS facts "
         f"FROM ({' UNION ALL '.join(facts)}) GROUP BY sample"
         if facts
-        else "CREATE TABLE _facts (sample BIGINT, facts INTEGER[])"
+        else 'CREATE TABLE _facts (sample BIGINT, facts STRUCT(fact VARCHAR, file VARCHAR, "row" BIGINT, field VARCHAR, '
+        "cells VARCHAR[])[])"
     )
     said = work.session.table("SELECT * FROM _said LIMIT 0").column_names
     columns = ", ".join(

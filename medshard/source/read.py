@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from medshard.errors import PlanError, ReadError
+from medshard.errors import PlanError, Problem, ReadError
 from medshard.registry import Entry, Registry
 from medshard.source.base import SourceReader, SourceTable
 from medshard.source.root import DataRoot
@@ -35,14 +35,14 @@ def kind_of(source: object) -> str:
 
 def read_sources(
     loaded: LoadedSpec, root: DataRoot, progress: Callable[[int], None] = lambda _: None
-) -> dict[str, SourceTable]:
-    """The tables of all sources; without bytes, only those that list files.
+) -> tuple[dict[str, SourceTable], list[Problem]]:
+    """The tables of all sources, and warnings; without bytes, only those sources that list files.
 
     Raises:
         PlanError: a source cannot be read at all; holds the problems of all sources.
     """
     tables: dict[str, SourceTable] = {}
-    problems = []
+    problems: list[Problem] = []
     for name, source in loaded.spec.sources.items():
         kind = kind_of(source)
         if not root.has_bytes and kind != "files":
@@ -57,4 +57,4 @@ def read_sources(
             problems.append(loaded.problem("no-files", ("sources", name), message, severity="warning"))
     if any(problem.severity == "error" for problem in problems):
         raise PlanError(problems)
-    return tables
+    return tables, problems

@@ -26,7 +26,7 @@ FUNCTIONS = frozenset(
     abs round floor ceil ceiling trunc sign sqrt power pow ln log10 greatest least
     coalesce nullif ifnull if
     json_extract_string json_array_length json_keys json_contains
-    list_value list_contains list_extract len array_length
+    list_value list_contains list_extract len array_length array_to_string
     date_diff strptime try_strptime year month day
     remap_uid
     || + - * / // % ^ ~~ !~~ ~~* !~~* ~~~ between in

@@ -81,8 +81,8 @@ class Taxonomy:
         self.concepts = dict(concepts)
         self._by_name: dict[str, list[Concept]] = {}
         for concept in concepts.values():
-            for name in {concept.name, concept.id, *concept.synonyms}:
-                self._by_name.setdefault(_fold(name), []).append(concept)
+            for name in {_fold(name) for name in (concept.name, concept.id, *concept.synonyms)}:
+                self._by_name.setdefault(name, []).append(concept)
 
     def __getitem__(self, concept_id: str) -> Concept:
         return self.concepts[concept_id]

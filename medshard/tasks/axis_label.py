@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
+from medshard.facts.build import SPEC_FILE_PREFIX
 from medshard.record.conversation import Answer
 from medshard.tasks.base import Draft, View, in_each
 
-__all__ = ["SPEC_FILE_PREFIX", "axis_drafts"]
-
-SPEC_FILE_PREFIX = "spec:"
-"""Source rows with this prefix are statements of the spec about the whole dataset."""
+__all__ = ["axis_drafts"]
 
 
 def axis_drafts(view: View, task: str, category: str) -> list[Draft]:

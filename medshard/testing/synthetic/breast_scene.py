@@ -17,6 +17,7 @@ from medshard.testing.synthetic.paint import (
     blur,
     deform_rows,
     ellipse_radius,
+    grid,
     smooth_noise,
     smooth_step,
     stamp,
@@ -35,9 +36,13 @@ class Tissue:
     chest_wall_row_x: Plane
 
 
+def _ramp(start: float, stop: float, count: int) -> Plane:
+    return np.linspace(start, stop, count, dtype=np.float32)
+
+
 def _boundary(rng: np.random.Generator, width: int, depth: float, tilt: float, wave: float) -> Plane:
     """Relative depth of a layer's lower edge at each column, tilted and wavy."""
-    x = np.linspace(-0.5, 0.5, width)
+    x = _ramp(-0.5, 0.5, width)
     ripple = smooth_noise(rng, (1, width), 1, width / 9)[0]
     line: Plane = depth + tilt * x + wave * ripple
     return line
@@ -46,7 +51,7 @@ def _boundary(rng: np.random.Generator, width: int, depth: float, tilt: float, w
 def tissue(rng: np.random.Generator, shape_yx: tuple[int, int]) -> Tissue:
     """Skin, fat with septa, glandular tissue, muscle, chest wall; every layer leans to one side."""
     rows, columns = shape_yx
-    depth = np.broadcast_to(np.linspace(0, 1, rows)[:, None], shape_yx)
+    depth = np.broadcast_to(_ramp(0, 1, rows)[:, None], shape_yx)
     tilt = float(rng.uniform(0.05, 0.13)) * (1 if rng.random() < 0.5 else -1)
     skin = _boundary(rng, columns, 0.045, 0.2 * tilt, 0.002)
     fat = _boundary(rng, columns, float(rng.uniform(0.17, 0.27)), tilt, 0.018)
@@ -80,8 +85,8 @@ def tissue(rng: np.random.Generator, shape_yx: tuple[int, int]) -> Tissue:
 
     # Absorption beyond what the gain makes up for, poor contact in some columns, one side darker than the other.
     contact = np.minimum(smooth_noise(rng, (1, columns), 1, columns / 24)[0], 0.4)
-    lean = float(np.sign(tilt)) * np.linspace(-0.06, 0.06, columns)
-    edges = 0.14 * np.abs(np.linspace(-1, 1, columns)) ** 6
+    lean = float(np.sign(tilt)) * _ramp(-0.06, 0.06, columns)
+    edges = 0.14 * np.abs(_ramp(-1, 1, columns)) ** 6
     echo = echo - 0.07 * depth**2 + (0.045 * contact)[None, :] * (0.4 + depth) + (lean - edges)[None, :] * depth
     return Tissue(echo=echo, chest_wall_row_x=wall * rows)
 
@@ -109,7 +114,7 @@ def draw_lesions(
     Benign ones are wider than tall and smooth, malignant ones taller than wide and spiculated.
     """
     rows, columns = shape_yx
-    y, x = np.mgrid[0.5:rows, 0.5:columns]
+    y, x = grid(shape_yx)
     side = 1 if rng.random() < 0.5 else -1
     supports: list[Support] = []
     for number in range(count):
@@ -133,7 +138,7 @@ def fill_lesion(rng: np.random.Generator, echo: Plane, support: Support, *, mali
     if malignant:
         cells = np.argwhere(support).astype(np.float64)
         bright = cells[rng.integers(0, len(cells), size=6)]
-        inside = inside + np.minimum(blur(stamp(support.shape, bright, np.full(len(bright), 4.0)), 0.9), 0.45)
+        inside = inside + np.minimum(blur(stamp(support.shape, bright, 4.0), 0.9), 0.45)
     painted: Plane = np.where(support, np.minimum(inside, 0.62 * echo), echo)
     return painted
 
@@ -141,7 +146,7 @@ def fill_lesion(rng: np.random.Generator, echo: Plane, support: Support, *, mali
 def _behind(rng: np.random.Generator, support: Support, *, malignant: bool) -> Plane:
     """Change of brightness deeper than a lesion: fluid lets more sound through, a dense tumour less."""
     rows, _ = support.shape
-    chord = support.sum(axis=0).astype(np.float64)
+    chord = support.sum(axis=0).astype(np.float32)
     lowest = np.where(chord > 0, rows - 1 - np.argmax(support[::-1], axis=0), rows)
     below = np.arange(rows)[:, None] - lowest[None, :]
     share = (chord / chord.max()) ** 0.5
@@ -170,9 +175,9 @@ def scan(
     # Scanners average looks from several angles, which tames the dark grains.
     unit = rows / 400
     parts = [smooth_noise(rng, shape_yx, 0.7 * unit + 0.2, 1.3 * unit + 0.2) for _ in range(2 * _LOOKS)]
-    speckle = 0.5 * np.log(sum((part**2 for part in parts), start=np.zeros(shape_yx)) / len(parts) + 0.02)
+    speckle = 0.5 * np.log(sum((part**2 for part in parts), start=np.zeros(shape_yx, np.float32)) / len(parts) + 0.02)
     grey = blur(echo, 0.8) * (1 + 0.42 * speckle) + 0.02 * speckle
-    y, x = np.mgrid[0.5:rows, 0.5:columns]
+    y, x = grid(shape_yx)
     mark, _ = ellipse_radius(y, x, (9, 8), (5, 5))
     grey = np.where(np.abs(mark - 0.8) < 0.25, 0.9, grey)  # the orientation mark of the probe, at the left
     return np.rint(np.clip(grey, 0, 1) * 255).astype(np.uint8)

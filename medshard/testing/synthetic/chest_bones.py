@@ -60,7 +60,7 @@ def _ribs(
     inside = smooth_step(wall_u + 0.014 - out, 0.010)
     along = out / half_width
     fall = along**2.3
-    jitter = 0.004 * rng.standard_normal((2, _POSTERIOR_RIBS))
+    jitter = 0.004 * rng.standard_normal((2, _POSTERIOR_RIBS), dtype=np.float32)
 
     first = apex_v - 0.020 - 0.018 * np.sin(np.pi * np.minimum(along * 1.6, 1)) + 0.030 * fall
     distance, number = _ladder(v, first, 0.0635 + 0.0125 * fall, _POSTERIOR_RIBS)
@@ -85,7 +85,7 @@ def _clavicles(
 ) -> Plane:
     """Collar bones: each an S from the breast bone up to the shoulder, one higher than the other."""
     along = np.clip((out - 0.035) / 0.36, 0, 1)
-    height = (0.222 + 0.008 * rng.standard_normal(2))[on_left]
+    height = (0.222 + 0.008 * rng.standard_normal(2, dtype=np.float32))[on_left]
     course = height - 0.115 * along + 0.014 * np.sin(2 * np.pi * along)
     shape = smooth_step(out - 0.030, 0.02) * smooth_step(0.40 - out, 0.02)
     bone: Plane = 0.135 * _cortex(v - course, 0.0125 + 0.005 * np.abs(along - 0.5)) * shape

@@ -22,6 +22,7 @@ from medshard.testing.synthetic.paint import (
     blur,
     box_of,
     ellipse_radius,
+    grid,
     smooth_noise,
     smooth_step,
 )
@@ -90,8 +91,9 @@ class ChestScene:
 def paint_chest(rng: np.random.Generator, shape_yx: tuple[int, int], build: Habitus) -> ChestScene:
     """Everything but findings, marker and noise."""
     rows, columns = shape_yx
-    v, u = np.mgrid[0.5:rows, 0.5:columns] / rows
-    u = u - columns / rows / 2 - float(rng.uniform(-0.012, 0.012))
+    y, x = grid(shape_yx)
+    v, u = y / rows, (x - columns / 2) / rows
+    u = u - float(rng.uniform(-0.012, 0.012))
     out = np.abs(u)
 
     lungs, depth = _lungs(build, u, v)
@@ -99,8 +101,9 @@ def paint_chest(rng: np.random.Generator, shape_yx: tuple[int, int], build: Habi
     body = _body(rng, build, u, v)
     belly = smooth_step(v - _dome(build, u) - 0.01, 0.05)
 
-    edge = blur(lungs.astype(np.float64), rows / 300)
-    aerated = 0.40 * edge * (0.42 + 0.58 * depth) + 0.05 * blur(lungs.astype(np.float64), rows / 40)
+    filled = lungs.astype(np.float32)
+    edge = blur(filled, rows / 300)
+    aerated = 0.40 * edge * (0.42 + 0.58 * depth) + 0.05 * blur(filled, rows / 40)
     attenuation = body * (0.60 + belly * (0.10 + 0.06 * smooth_step(0.02 - u, 0.12))) - aerated
 
     heart, thickness = _heart(build, u, v)
@@ -110,8 +113,10 @@ def paint_chest(rng: np.random.Generator, shape_yx: tuple[int, int], build: Habi
     attenuation -= _airway(u, v)
     vessels = lung_vessels(rng, shape_yx, u, v)
     attenuation += vessels * edge * (1 - 0.75 * heart)
-    wall_u = _wall(build, v) * np.where(u > 0, 0.965, 1.0)
-    attenuation += bones(rng, u, v, wall_u=wall_u, half_width=build.half_width, apex_v=build.apex_v) * body
+    wall_u = _wall(build, v) * _left_narrower(u)
+    attenuation += bones(rng, u, v, wall_u=wall_u, half_width=build.half_width, apex_v=build.apex_v) * body * (
+        1 - 0.4 * heart
+    )
     attenuation -= _gastric_bubble(rng, build, u, v)
     if build.female:
         for side in (-1, 1):
@@ -122,6 +127,10 @@ def paint_chest(rng: np.random.Generator, shape_yx: tuple[int, int], build: Habi
     attenuation += 0.02 * body * (out > wall_u) * np.clip(smooth_noise(rng, shape_yx, rows / 18, rows / 60), -1, 1)
     inner = ~heart & (edge > 0.5)
     return ChestScene(attenuation, u, v, right & inner, left & inner, heart, rows)
+
+
+def _left_narrower(u: Plane) -> Plane:
+    return 1 - np.float32(0.035) * (u > 0)
 
 
 def _wall(build: Habitus, v: Plane) -> Plane:
@@ -148,9 +157,9 @@ def _lungs(build: Habitus, u: Plane, v: Plane) -> tuple[Support, Plane]:
     out = np.abs(u)
     wall = _wall(build, v)
     # The apex is a dome of its own; the left lung is narrower, also without the heart.
-    apex = build.apex_v + 0.10 * np.abs((out - 0.125) / 0.09) ** 2.2 * (v < 0.30)
+    apex = build.apex_v + 0.06 * np.abs((out - 0.14) / np.where(out < 0.14, 0.09, 0.13)) ** 2.2
     medial = 0.052 + 0.008 * (u > 0)
-    wall = wall * np.where(u > 0, 0.965, 1.0)
+    wall = wall * _left_narrower(u)
     lungs: Support = (v > apex) & (out < wall) & (out > medial) & (v < _dome(build, u))
     across = np.clip((out - (wall + medial) / 2) / np.maximum((wall - medial) / 2, 1e-3), -1, 1)
     depth = (1 - across**4) * np.clip((v - build.apex_v) / 0.10, 0.45, 1)
@@ -161,10 +170,10 @@ def _lungs(build: Habitus, u: Plane, v: Plane) -> tuple[Support, Plane]:
 def _body(rng: np.random.Generator, build: Habitus, u: Plane, v: Plane) -> Plane:
     """Neck, shoulders and trunk; 0 in the air around them."""
     out = np.abs(u)
-    shoulder_v = 0.035 + 0.155 * np.clip((out - 0.11) / 0.40, 0, 2) ** 1.25 + 0.02 * np.sign(u) * rng.uniform(-1, 1)
+    tilt = 0.015 * float(rng.uniform(-1, 1))
+    shoulder_v = (0.185 + tilt * np.sign(u)) * np.clip((out - 0.085) / 0.42, 0, 2) ** 0.75
     trunk = build.half_width + 0.055 + 0.10 * np.clip(0.45 - v, 0, 1) + 0.03 * np.clip(v - 0.6, 0, 1)
-    below_shoulder = np.where(out < 0.105, 1.0, smooth_step(v - shoulder_v, 0.02))
-    inside = below_shoulder * smooth_step(trunk - out, 0.03)
+    inside = smooth_step(v - shoulder_v + 0.01 * (out < 0.085), 0.02) * smooth_step(trunk - out, 0.03)
     arm = smooth_step(out - trunk - 0.02, 0.03) * smooth_step(v - shoulder_v - 0.05, 0.06) * 0.8
     thick = np.clip(0.80 + 0.35 * (1 - (out / trunk) ** 2), 0.45, None) * np.clip(0.55 + 1.2 * v, 0.7, 1.06)
     body: Plane = np.maximum(inside * thick, arm)

@@ -1,13 +1,13 @@
 """Brushes: named random streams, smooth noise, bands and blobs on a pixel grid.
 
-Arrays are (Y, X) float64 unless said otherwise; row 0 is the top.
+Arrays are (Y, X) float32 unless said otherwise; row 0 is the top.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +21,14 @@ __all__ = [
     "box_of",
     "deform_rows",
     "ellipse_radius",
+    "grid",
     "smooth_noise",
     "smooth_step",
     "stamp",
     "stream",
 ]
 
-Plane: TypeAlias = NDArray[np.float64]
+Plane: TypeAlias = NDArray[np.floating[Any]]
 Support: TypeAlias = NDArray[np.bool_]
 BoxXYXY: TypeAlias = tuple[int, int, int, int]
 """x0, y0, x1, y1 in continuous pixels: (0, 0) is the outer corner of the first pixel, width is x1 - x0."""
@@ -43,6 +44,12 @@ def stream(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(hashlib.sha256(text.encode()).digest()[:16], "big"))
 
 
+def grid(shape_yx: tuple[int, int]) -> tuple[Plane, Plane]:
+    """The y and x of every pixel's centre, in pixels."""
+    y, x = np.mgrid[0.5 : shape_yx[0], 0.5 : shape_yx[1]].astype(np.float32)
+    return y, x
+
+
 def smooth_noise(rng: np.random.Generator, shape_yx: tuple[int, int], sigma_y: float, sigma_x: float) -> Plane:
     """Gaussian noise of mean about 0 and deviation about 1, smoothed by a Gaussian of the given sigmas in pixels."""
     full_y, full_x = (math.ceil((size + 1) / _FFT_MULTIPLE) * _FFT_MULTIPLE for size in shape_yx)
@@ -51,27 +58,29 @@ def smooth_noise(rng: np.random.Generator, shape_yx: tuple[int, int], sigma_y: f
     gain = np.exp(-2 * np.pi**2 * ((sigma_y * frequency_y) ** 2 + (sigma_x * frequency_x) ** 2))
     gain[0, 0] = 0
     field = np.fft.irfft2(np.fft.rfft2(white) * gain.astype(np.float32), s=(full_y, full_x))
-    cut: Plane = field[: shape_yx[0], : shape_yx[1]].astype(np.float64) / max(float(field.std()), 1e-12)
+    cut: Plane = field[: shape_yx[0], : shape_yx[1]] / max(float(field.std()), 1e-12)
     return cut
 
 
 def blur(image: Plane, sigma_px: float) -> Plane:
     """Gaussian blur with repeated borders."""
     radius = max(1, math.ceil(3 * sigma_px))
-    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
-    taps /= taps.sum()
+    kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
+    taps = [float(tap) for tap in kernel / kernel.sum()]
     for axis in (0, 1):
         width = [(radius, radius) if a == axis else (0, 0) for a in (0, 1)]
         padded = np.pad(image, width, mode="edge")
-        size = image.shape[axis]
-        image = sum(
-            (tap * np.take(padded, range(i, i + size), axis=axis) for i, tap in enumerate(taps)),
-            start=np.zeros_like(image),
-        )
+        image = np.zeros_like(image)
+        for start, tap in enumerate(taps):
+            image += tap * _part(padded, axis, start, image.shape[axis])
     return image
 
 
-def deform_rows(image: Plane, shift_rows_x: NDArray[np.float64]) -> Plane:
+def _part(image: Plane, axis: int, start: int, size: int) -> Plane:
+    return image[start : start + size] if axis == 0 else image[:, start : start + size]
+
+
+def deform_rows(image: Plane, shift_rows_x: Plane) -> Plane:
     """Shift each column down by its own number of rows, wrapping round; makes texture follow a curved layer."""
     rows, columns = image.shape
     source = (np.arange(rows)[:, None] - np.rint(shift_rows_x).astype(np.int64)[None, :]) % rows
@@ -104,12 +113,12 @@ def ellipse_radius(
     return radius, angle
 
 
-def stamp(shape_yx: tuple[int, int], points_yx: NDArray[np.float64], weights: NDArray[np.float64]) -> Plane:
-    """Add weights to the pixels in which points lie; points outside are left out."""
-    canvas = np.zeros(shape_yx)
+def stamp(shape_yx: tuple[int, int], points_yx: Plane, weight: float) -> Plane:
+    """Add a weight to the pixel of each point; points outside are left out."""
+    canvas = np.zeros(shape_yx, np.float32)
     cells = np.floor(points_yx).astype(np.int64)
     inside = np.all((cells >= 0) & (cells < np.array(shape_yx)), axis=1)
-    np.add.at(canvas, (cells[inside, 0], cells[inside, 1]), weights[inside])
+    np.add.at(canvas, (cells[inside, 0], cells[inside, 1]), weight)
     return canvas
 
 

@@ -1,0 +1,43 @@
+"""What the user chooses of a build."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medshard.plan.plan import SplitPolicy
+from medshard.plan.units import UnitLimits
+from medshard.privacy.remap import PUBLIC_KEY
+from medshard.tasks.write import TextOptions
+
+__all__ = ["BuildOptions"]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """Options of ``medshard build``.
+
+    Attributes:
+        workers: processes; the bytes do not depend on their number.
+        split_policy: what is done with groups that stand in several splits.
+        partial: the data are known to be a part of the release.
+        max_failures: samples that may fail to be read before the build stops; None for any number.
+        max_failure_share: the same as a share of the planned samples.
+        limits: how large a unit may be.
+        text: which text to write.
+        id_key: key of the identity tokens; the public one only suits data that are public already.
+        id_key_path: where it came from, for messages.
+        start_method: how worker processes start.
+    """
+
+    workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+    split_policy: SplitPolicy = "official"
+    partial: bool = False
+    max_failures: int | None = None
+    max_failure_share: float | None = None
+    limits: UnitLimits = UnitLimits()
+    text: TextOptions = TextOptions()
+    id_key: bytes = PUBLIC_KEY
+    id_key_path: Path | None = None
+    start_method: str = "forkserver"

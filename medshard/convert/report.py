@@ -1,0 +1,106 @@
+"""What a person reads of a corpus: the report, the card, and a machine-readable description."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from medshard.corpus.manifest import Manifest
+
+if TYPE_CHECKING:
+    from medshard.convert.dataset import DatasetBuild
+
+__all__ = ["write_card", "write_croissant", "write_report"]
+
+_SHOWN_LEFT_OUT = 50
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("medshard.convert", "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def write_report(corpus: Path, manifest: Manifest, builds: Sequence[DatasetBuild]) -> None:
+    """``report.html``: what was made, what was left out and why, what the spec claims and the data do not hold."""
+    left_out = pq.read_table(corpus / "quarantine.parquet").to_pylist()
+    shown: dict[str, list[dict[str, Any]]] = {}
+    for row in left_out:
+        rows = shown.setdefault(row["dataset"], [])
+        if len(rows) < _SHOWN_LEFT_OUT:
+            rows.append(row)
+    page = _environment().get_template("report.html").render(manifest=manifest, builds=builds, shown=shown)
+    (corpus / "report.html").write_text(page)
+
+
+def write_card(corpus: Path, manifest: Manifest, builds: Sequence[DatasetBuild]) -> None:
+    """``README.md``: a card whose header lets ``datasets`` load each set of shards by name."""
+    sets: dict[str, dict[str, list[str]]] = {}
+    for shard in manifest.shards:
+        sets.setdefault(f"{shard.dataset}--{shard.set}", {}).setdefault(shard.split, []).append(shard.path)
+    configs = [
+        {
+            "config_name": name,
+            "data_files": [{"split": split, "path": paths} for split, paths in sorted(splits.items())],
+        }
+        for name, splits in sorted(sets.items())
+    ]
+    header = json.dumps({"configs": configs}, indent=1)
+    environment = _environment()
+    environment.autoescape = False
+    page = environment.get_template("card.md").render(manifest=manifest, builds=builds, header=header)
+    (corpus / "README.md").write_text(page)
+
+
+def write_croissant(corpus: Path, manifest: Manifest, builds: Sequence[DatasetBuild]) -> None:
+    """``croissant.json``: files with digests and licences, as Croissant 1.0 describes a dataset."""
+    files = [
+        {
+            "@type": "cr:FileObject",
+            "@id": shard.path,
+            "name": shard.path,
+            "contentUrl": shard.path,
+            "encodingFormat": "application/x-tar",
+            "sha256": shard.sha256,
+            "contentSize": f"{shard.size_bytes} B",
+        }
+        for shard in manifest.shards
+    ]
+    index = [
+        {
+            "@type": "cr:FileObject",
+            "@id": name,
+            "name": name,
+            "contentUrl": name,
+            "encodingFormat": "application/vnd.apache.parquet" if name.endswith(".parquet") else "application/octet-stream",
+            "sha256": digest,
+        }
+        for name, digest in sorted(manifest.index.items())
+    ]
+    document = {
+        "@context": {
+            "@vocab": "https://schema.org/",
+            "cr": "http://mlcommons.org/croissant/",
+            "sc": "https://schema.org/",
+            "dct": "http://purl.org/dc/terms/",
+            "conformsTo": "dct:conformsTo",
+        },
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": "medshard-corpus",
+        "description": f"A corpus of {manifest.counts['samples']} samples from {len(builds)} datasets.",
+        "license": sorted({build.licence["id"] for build in builds}),
+        "isBasedOn": [{"@type": "sc:Dataset", "name": build.title} for build in builds],
+        "distribution": index + files,
+    }
+    (corpus / "croissant.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

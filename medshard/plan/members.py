@@ -5,6 +5,7 @@ from __future__ import annotations
 from medshard.plan.session import quote
 from medshard.plan.splits import split_expression
 from medshard.plan.work import Expressions, Path, Work
+from medshard.spec.expression import parse_expression
 from medshard.spec.schema.samples import AtMost
 
 __all__ = ["assign_members", "describe_samples"]
@@ -39,11 +40,16 @@ def assign_members(work: Work) -> None:
 def describe_samples(work: Work) -> None:
     """``_said``: what each row says of its sample; a value that differs within a group leaves the sample out."""
     expressions = _sample_expressions(work)
-    if work.failed or not work.fit(expressions):
+    if work.failed or not work.fit(expressions, grouped=bool(work.spec.samples.group)):
         return
     tail = f"FROM {work.visible.sql()} JOIN _member ON i = {work.base_index}"
-    if not work.compute("_said", expressions, "sample, i", tail):
+    reduced = {name: said for name, said in expressions.items() if parse_expression(said[1]).aggregate}
+    plain = {name: said for name, said in expressions.items() if name not in reduced}
+    if not work.compute("_said_rows", plain, "sample, i", tail):
         return
+    if not work.compute("_said_groups", reduced, "sample", f"{tail} GROUP BY sample"):
+        return
+    work.session.run("CREATE TABLE _said AS SELECT * FROM _said_rows JOIN _said_groups USING (sample)")
     for name, (path, _) in expressions.items():
         differing = f"SELECT sample FROM _said GROUP BY sample HAVING count(DISTINCT {quote(name)}) > 1"
         message = f"{'.'.join(str(part) for part in path)} has several values within one group"

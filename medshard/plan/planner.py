@@ -83,7 +83,8 @@ def _finish(work: Work) -> Plan:
         left_out=work.left_out,
         warnings=work.problems,
         unchecked=work.unchecked,
-        base_rows=work.session.one(f"SELECT count(*) FROM {quote(work.base)}"),
+        base_rows=work.session.one(f"SELECT count(*) FROM {quote(work.base)}")
+        + sum(entry.source == work.base for entry in work.session.left_out),
         member_rows=work.session.one("SELECT count(*) FROM _member"),
         source_rows={name: len(table.table) for name, table in work.tables.items()},
         source_files={name: table.files for name, table in work.tables.items()},

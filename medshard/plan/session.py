@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from medshard.errors import PlanError, Problem
-from medshard.source.base import FILE_COLUMN, ROW_COLUMN, SourceTable
+from medshard.source.base import FILE_COLUMN, ROW_COLUMN, LeftOut, SourceTable
 from medshard.spec.load import LoadedSpec
 
 __all__ = ["INDEX", "Session", "quote", "within"]
@@ -39,7 +39,7 @@ class Session:
 
     Attributes:
         columns: visible columns of each source.
-        filtered: rows that ``where`` took out, a source.
+        left_out: rows that ``where`` took out.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Session:
     ) -> None:
         self.loaded = loaded
         self.columns: dict[str, list[str]] = {}
-        self.filtered: dict[str, int] = {}
+        self.left_out: list[LeftOut] = []
         config = {
             "enable_external_access": "false",
             "autoinstall_known_extensions": "false",
@@ -146,9 +146,14 @@ class Session:
                     sql = f"SELECT *, ({text}\n)::VARCHAR AS {quote(column)} FROM {table}"
                 self._replace(name, f"{sql} ORDER BY {INDEX}")
             if source.where is not None:
-                before = self.one(f"SELECT count(*) FROM {table}")
-                self._replace(name, f"SELECT * FROM {table} WHERE ({source.where}\n) ORDER BY {INDEX}")
-                self.filtered[name] = before - self.one(f"SELECT count(*) FROM {table}")
+                true = f"coalesce(({source.where}\n), false)"
+                rows = self.table(f"SELECT {FILE_COLUMN}, {ROW_COLUMN} FROM {table} WHERE NOT {true} ORDER BY {INDEX}")
+                message = "where: is not true of it"
+                self.left_out += [
+                    LeftOut(name, file, row, "plan", "where", message)
+                    for file, row in zip(rows[0].to_pylist(), rows[1].to_pylist(), strict=True)
+                ]
+                self._replace(name, f"SELECT * FROM {table} WHERE {true} ORDER BY {INDEX}")
         except duckdb.Error as error:
             message = f"the source's verbs cannot be applied: {self.explain(error)}"
             problems.append(self.loaded.problem("expression", ("sources", name), message))

@@ -54,13 +54,22 @@ class Visible:
                 return source
         return None
 
-    def check(self, loaded: LoadedSpec, path: tuple[str | int, ...], text: str) -> list[Problem]:
-        """What is wrong with an expression here: its form, what it calls, the columns it names."""
+    def check(
+        self, loaded: LoadedSpec, path: tuple[str | int, ...], text: str, *, grouped: bool = False
+    ) -> list[Problem]:
+        """What is wrong with an expression here: its form, what it calls, the columns it names.
+
+        Args:
+            grouped: whether rows are reduced to one, so that aggregates may stand.
+        """
         try:
             expression = parse_expression(text)
         except ExpressionError as error:
             return [loaded.problem("expression", path, f"{error}.".replace("..", "."), found=text)]
         problems = []
+        if expression.aggregate and not grouped:
+            message = "an aggregate stands only in what is said of a whole sample, under samples.group."
+            problems.append(loaded.problem("aggregate", path, message, found=text))
         for names in expression.columns:
             problem = self._check_column(loaded, path, names)
             if problem is not None:

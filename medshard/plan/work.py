@@ -48,6 +48,7 @@ class Work:
             self.problem("unlisted", ("samples", "from"), f"the source {self.base!r} cannot be listed without data.")
             raise PlanError(self.problems)
         self.session = Session(loaded, tables, options.remapper.uid)
+        self.left_out += self.session.left_out
         self.visible = Visible({self.base: self.session.columns[self.base]})
 
     @property
@@ -86,12 +87,12 @@ class Work:
             self.problem("unknown-column", path, message, found=column, allowed=tuple(known), nearest=guess)
         return not missing
 
-    def fit(self, expressions: Expressions, visible: Visible | None = None) -> bool:
+    def fit(self, expressions: Expressions, visible: Visible | None = None, *, grouped: bool = False) -> bool:
         """Check each expression's form and columns, and let the database resolve its types."""
         visible = visible or self.visible
         fits = True
         for path, text in expressions.values():
-            found = visible.check(self.loaded, path, text)
+            found = visible.check(self.loaded, path, text, grouped=grouped)
             self.problems += found
             if not found:
                 try:

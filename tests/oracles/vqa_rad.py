@@ -1,6 +1,6 @@
 """VQA-RAD: one sample per (split, image) with an image here; key: data/images/<file>#<split>.
 
-Questions and answers in the JSON file's order, stripped at both ends, numbers as text; `qa_types` is parallel.
+Questions and answers in the file's order, stripped at both ends, numbers as text; `qa_types` is parallel.
 """
 
 from __future__ import annotations

@@ -1,0 +1,133 @@
+"""``medshard build``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from medshard.cli.data_roots import data_root
+from medshard.cli.exit_codes import CLAIMS_FAILED, EXIT_CODES_HELP, QUARANTINED
+from medshard.cli.failures import print_json
+from medshard.cli.progress import ProgressBar
+from medshard.convert.corpus import finalize, read_builds
+from medshard.convert.dataset import DatasetBuild, build_dataset
+from medshard.convert.options import BuildOptions
+from medshard.errors import SpecError
+from medshard.plan.units import UnitLimits
+from medshard.privacy.remap import PUBLIC_KEY, load_id_key
+from medshard.spec.catalog import find_spec
+from medshard.spec.load import LoadedSpec, load_spec_file
+from medshard.tasks.budget import Budget
+from medshard.tasks.write import TextOptions
+
+__all__ = ["command"]
+
+
+@click.command(epilog=EXIT_CODES_HELP)
+@click.argument("specs", nargs=-1, required=True)
+@click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of the data, or a YAML of folders by dataset.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="The corpus; it is made, or the datasets are added to it.")
+@click.option("--workers", type=click.IntRange(1), default=None, help="Worker processes; as many as there are cores by default.")
+@click.option("--partial", is_flag=True, help="The data are a part of the release: values never seen are no error.")
+@click.option("--split-policy", type=click.Choice(["official", "official_strict", "by_patient"]), default="official", show_default=True, help="What becomes of patients or images that stand in several splits.")
+@click.option("--max-failures", default=None, help="Samples that may fail to be read, as a number or a share such as 5%; any number by default.")
+@click.option("--lang", "languages", type=click.Choice(["en", "zh"]), multiple=True, default=("en", "zh"), show_default=True, help="Languages of the text; give it once a language.")
+@click.option("--items", type=click.IntRange(0), default=8, show_default=True, help="Conversations at most, a sample and language.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws other questions and wordings.")
+@click.option("--shard-mib", type=click.IntRange(1), default=512, show_default=True, help="Listed MiB of sources a shard.")
+@click.option("--id-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None, help="File with the key of identity tokens, at least 16 bytes; needed for private data.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def command(
+    specs: tuple[str, ...],
+    data: Path,
+    out: Path,
+    workers: int | None,
+    partial: bool,
+    split_policy: str,
+    max_failures: str | None,
+    languages: tuple[str, ...],
+    items: int,
+    seed: int,
+    shard_mib: int,
+    id_key: Path | None,
+    as_json: bool,
+) -> None:
+    """Convert datasets into a corpus.
+
+    SPECS are names of shipped specs or paths of .yaml files. Everything that they name is checked before any pixel is
+    read. What is built already and unchanged is kept, so an interrupted build goes on when it is run again.
+
+    \b
+    Example:
+      medshard build vqa-rad --data /data/vqa_rad --out corpus/
+      medshard build bccd busi-captions --data roots.yaml --out corpus/ --workers 8
+    """
+    loaded = _load_all(specs)
+    count, share = _failures(max_failures)
+    options = BuildOptions(
+        **({"workers": workers} if workers is not None else {}),
+        split_policy=split_policy,  # type: ignore[arg-type]
+        partial=partial,
+        max_failures=count,
+        max_failure_share=share,
+        limits=UnitLimits(source_bytes=shard_mib * 2**20),
+        text=TextOptions(languages=languages, budget=Budget(items=items, seed=seed)),  # type: ignore[arg-type]
+        id_key=load_id_key(id_key) if id_key is not None else PUBLIC_KEY,
+    )
+    builds = {build.slug: build for build in read_builds(out)}
+    made: list[DatasetBuild] = []
+    with ProgressBar(shown=not as_json) as progress:
+        for name, spec in loaded:
+            made.append(build_dataset(spec, data_root(data, name), out, options, progress))
+            builds[made[-1].slug] = made[-1]
+        progress.stage("putting the corpus together")
+        manifest = finalize(out, list(builds.values()))
+    if as_json:
+        print_json({"corpus": str(out), "counts": manifest.counts, "datasets": [asdict(build) for build in made]})
+    else:
+        _print(made, out)
+    failed = any(build.account["failed_samples"] for build in made)
+    claims = any(build.failed_claims for build in made) and not partial
+    sys.exit(CLAIMS_FAILED if claims else QUARANTINED if failed else 0)
+
+
+def _load_all(names: tuple[str, ...]) -> list[tuple[str, LoadedSpec]]:
+    """All specs, or the problems of all of them."""
+    loaded: list[tuple[str, LoadedSpec]] = []
+    problems = []
+    for name in names:
+        try:
+            path = find_spec(name)
+            loaded += [(path.stem, spec) for spec in load_spec_file(path)]
+        except SpecError as error:
+            problems += error.problems
+    if problems:
+        raise SpecError(problems)
+    return loaded
+
+
+def _failures(text: str | None) -> tuple[int | None, float | None]:
+    if text is None:
+        return None, None
+    try:
+        return (None, float(text[:-1]) / 100) if text.endswith("%") else (int(text), None)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is neither a number nor a share such as 5%", param_hint="--max-failures") from None
+
+
+def _print(made: list[DatasetBuild], out: Path) -> None:
+    for build in made:
+        account = build.account
+        items = sum(build.counts.get("items", {}).values())
+        size_mib = sum(entry["size_bytes"] for entry in (*build.shards, *build.volumes)) / 2**20
+        click.echo(f"{build.slug}: {account['samples']} samples, {items} conversations, {size_mib:.1f} MiB")
+        for row in build.left_out:
+            click.echo(f"  left out: {row['count']} of {row['source']} ({row['stage']}: {row['error_class']})")
+        for name, count in build.split_conflicts.items():
+            click.echo(f"  {count} patients or images stand in {name.replace('+', ' and ')}")
+        for claim in build.failed_claims:
+            click.echo(f"  claim: {claim}")
+    click.echo(f"{out / 'report.html'} says what was left out and why")

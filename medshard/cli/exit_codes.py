@@ -1,0 +1,24 @@
+"""Exit codes that scripts can rely on."""
+
+from __future__ import annotations
+
+__all__ = ["CLAIMS_FAILED", "DAMAGED", "EXIT_CODES_HELP", "FAILED", "OK", "PROBLEMS", "QUARANTINED", "USAGE"]
+
+OK = 0
+FAILED = 1
+USAGE = 2
+PROBLEMS = 3
+QUARANTINED = 4
+CLAIMS_FAILED = 5
+DAMAGED = 6
+
+EXIT_CODES_HELP = """\b
+Exit codes:
+  0  done
+  1  could not be done; the message says why
+  2  the command line is wrong
+  3  a spec has problems, or the data contradict it; nothing was built
+  4  built, and some files could not be read (see quarantine.parquet)
+  5  built, and a claim of a spec does not hold (see report.html)
+  6  a corpus is damaged
+"""

@@ -1,0 +1,43 @@
+"""The JSON Schema of the spec language, for completion and checks in editors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from medshard.spec.schema import Spec
+
+__all__ = ["spec_json_schema"]
+
+
+def spec_json_schema() -> str:
+    """Generated from the models. Numbers may also be text, since every scalar of a spec is read as text."""
+    schema = Spec.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "medshard spec"
+    schema["properties"]["variants"] = {
+        "type": "array",
+        "description": "A table of parameters; {name} in any text takes the row's value.",
+        "items": {"type": "object"},
+    }
+    schema["properties"]["spec"] = {"enum": [1, "1"]}
+    return json.dumps(_loosened(schema), indent=1, ensure_ascii=False) + "\n"
+
+
+_UNQUOTED = {"integer": ["integer", "string"], "number": ["number", "string"], "string": ["string", "number", "boolean"]}
+
+
+def _loosened(node: Any) -> Any:
+    """A YAML editor types ``1`` and ``yes`` before medshard reads them as text; allow both."""
+    if isinstance(node, dict):
+        loosened = {key: _loosened(value) for key, value in node.items()}
+        kind = loosened.get("type")
+        if isinstance(kind, str) and kind in _UNQUOTED and "enum" not in loosened and "const" not in loosened:
+            loosened["type"] = _UNQUOTED[kind]
+        if set(loosened.get("enum", ())) >= {"yes", "no"}:
+            loosened["enum"] = [*loosened["enum"], True, False]
+            loosened.pop("type", None)
+        return loosened
+    if isinstance(node, list):
+        return [_loosened(item) for item in node]
+    return node

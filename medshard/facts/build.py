@@ -28,10 +28,7 @@ from medshard.spec.schema.facts import (
     TextColumnFact,
 )
 
-__all__ = ["SPEC_FILE_PREFIX", "build_facts", "sample_axes"]
-
-SPEC_FILE_PREFIX = "spec:"
-"""Source rows with this prefix are statements of the spec about the whole dataset."""
+__all__ = ["build_facts", "sample_axes"]
 
 
 def build_facts(
@@ -47,7 +44,7 @@ def build_facts(
     Raises:
         ReadError: values contradict the spec or the pixels; the sample is quarantined.
     """
-    out = Collector(context.digests)
+    out = Collector({**context.digests, context.spec_file: f"sha256:{context.loaded.digest}"})
     out.source(planned.file, planned.row)
     _add_stated(context, media, out)
     rows: dict[str, list[FactRow]] = {}
@@ -84,7 +81,7 @@ def _add_stated(context: FactContext, media: Mapping[str, Media], out: Collector
         words = getattr(about, axis)
         if slots and isinstance(words, str) and axis not in refined:
             concept = context.taxonomy.find(words, (axis,)).id
-            source = out.cite_file(f"{SPEC_FILE_PREFIX}{context.loaded.spec.name}", f"about.{axis}", words)
+            source = out.cite_file(context.spec_file, f"about.{axis}", words)
             out.add(LabelFact, concept=concept, slots=slots, source=source, by="unknown")
 
 

@@ -12,7 +12,10 @@ from medshard.spec.schema.facts import BoxFact, By, ClassFact, FlagFact, Instanc
 from medshard.spec.taxonomy import Taxonomy
 from medshard.spec.value_map import ValueMap
 
-__all__ = ["FactContext", "attribution"]
+__all__ = ["SPEC_FILE_PREFIX", "FactContext", "attribution"]
+
+SPEC_FILE_PREFIX = "spec:"
+"""Source rows with this prefix are statements of the spec about the whole dataset."""
 
 
 @dataclass
@@ -54,6 +57,11 @@ class FactContext:
             else:
                 continue
             self.concept_sets[self.set_name(name)] = concepts
+
+    @property
+    def spec_file(self) -> str:
+        """The source row's file of a statement that the spec itself makes."""
+        return f"{SPEC_FILE_PREFIX}{self.loaded.spec.name}"
 
     def set_name(self, fact: str) -> str:
         """Name of the set of concepts that a fact of this dataset looks for."""

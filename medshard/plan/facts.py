@@ -9,6 +9,7 @@ from medshard.plan.visible import Visible
 from medshard.plan.work import Expressions, Work
 from medshard.source.base import FILE_COLUMN, ROW_COLUMN
 from medshard.spec.expression import parse_expression
+from medshard.spec.schema.facts import MaskClassFact
 
 __all__ = ["list_facts"]
 
@@ -34,7 +35,20 @@ def list_facts(work: Work) -> None:
             visible = visible.joined(source, work.session.columns[source], join.using)
         _list_fact(work, name, source or work.base, visible)
     if not work.failed:
-        check_values(work.loaded, work.session, work.taxonomy, work.problems, partial=work.options.partial)
+        skipped = {name for name in work.spec.facts if f"fact {name}" in work.unchecked}
+        skipped |= {
+            name
+            for name, fact in work.spec.facts.items()
+            if isinstance(fact, MaskClassFact) and f"media {fact.of}" in work.unchecked
+        }
+        check_values(
+            work.loaded,
+            work.session,
+            work.taxonomy,
+            work.problems,
+            partial=work.options.partial,
+            skipped=skipped,
+        )
 
 
 def _list_fact(work: Work, name: str, source: str, visible: Visible) -> None:
@@ -44,6 +58,9 @@ def _list_fact(work: Work, name: str, source: str, visible: Visible) -> None:
     order = getattr(fact, "order", None)
     if order is not None:
         expressions["_order"] = (("facts", name, "order"), order)
+    if len(work.computable(expressions, visible)) < len(expressions):
+        work.unchecked.append(f"fact {name}")
+        return
     if not work.fit(expressions, visible):
         return
     texts = [text for _, text in cells]

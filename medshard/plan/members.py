@@ -16,7 +16,7 @@ def assign_members(work: Work) -> None:
     samples = work.spec.samples
     for reason, condition in samples.leave_out.items():
         path: Path = ("samples", "leave_out", reason)
-        if not work.fit({reason: (path, condition)}):
+        if not work.computable({reason: (path, condition)}) or not work.fit({reason: (path, condition)}):
             continue
         where = f"i IN (SELECT {work.base_index} FROM {work.visible.sql()} WHERE ({condition}\n))"
         work.leave_out(
@@ -39,7 +39,9 @@ def assign_members(work: Work) -> None:
 
 def describe_samples(work: Work) -> None:
     """``_said``: what each row says of its sample; a value that differs within a group leaves the sample out."""
-    expressions = _sample_expressions(work)
+    expressions = work.computable(_sample_expressions(work))
+    expressions.setdefault("key", (("samples",), f"{work.base_index}::VARCHAR"))
+    expressions.setdefault("split", (("samples",), "'none'"))
     if work.failed or not work.fit(expressions, grouped=bool(work.spec.samples.group)):
         return
     tail = f"FROM {work.visible.sql()} JOIN _member ON i = {work.base_index}"

@@ -73,7 +73,8 @@ def _finish(work: Work) -> Plan:
     work.problems += clashes
     if work.failed:
         raise PlanError(work.problems)
-    planned, conflicts, moved = apply_split_policy(work.loaded, keyed, work.options, work.problems)
+    listed = not any(path.startswith("samples.split") for path in work.unchecked)
+    planned, conflicts, moved = apply_split_policy(work.loaded, keyed, work.options, work.problems, listed=listed)
     work.left_out += moved
     if work.failed:
         raise PlanError(work.problems)

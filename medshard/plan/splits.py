@@ -11,7 +11,7 @@ from medshard.plan.plan import PlanOptions
 from medshard.plan.session import quote
 from medshard.source.base import LeftOut
 from medshard.spec.load import LoadedSpec
-from medshard.spec.schema.samples import AtMost, SplitFolds, SplitMap, SplitRandom
+from medshard.spec.schema.samples import SplitFolds, SplitMap, SplitRandom
 
 __all__ = ["SPLITS", "apply_split_policy", "split_expression"]
 
@@ -46,14 +46,18 @@ def split_expression(
 
 
 def apply_split_policy(
-    loaded: LoadedSpec, table: pa.Table, options: PlanOptions, problems: list[Problem]
+    loaded: LoadedSpec, table: pa.Table, options: PlanOptions, problems: list[Problem], *, listed: bool = True
 ) -> tuple[pa.Table, dict[str, int], list[LeftOut]]:
     """Map raw splits, count the groups that stand in several, and act by policy.
+
+    Args:
+        listed: whether the split's columns could be listed; all is ``none`` otherwise.
 
     Returns:
         The table, conflicts by the splits they join (``test+train``: number of groups), and what was left out.
     """
-    splits = _named(loaded, [value for value in table["split"].to_pylist()], problems)
+    raw = table["split"].to_pylist()
+    splits = _named(loaded, raw, problems) if listed else ["none"] * len(raw)
     groups = table["group"].to_pylist()
     if isinstance(loaded.spec.samples.split, SplitRandom):
         splits = [_share(loaded.spec.samples.split, group or key) for group, key in zip(groups, table["key"].to_pylist(), strict=True)]
@@ -119,9 +123,3 @@ def _share(split: SplitRandom, unit: str) -> str:
         if place < reached:
             return name
     return list(split.random)[-1]
-
-
-def patient_known(loaded: LoadedSpec) -> bool:
-    """Whether the spec says which samples are one patient's (exactly, not at most)."""
-    patient = loaded.spec.samples.patient
-    return not isinstance(patient, AtMost) and patient != "unknown"

@@ -13,15 +13,24 @@ __all__ = ["check_values", "compare_values"]
 
 
 def check_values(
-    loaded: LoadedSpec, session: Session, taxonomy: Taxonomy, problems: list[Problem], *, partial: bool
+    loaded: LoadedSpec,
+    session: Session,
+    taxonomy: Taxonomy,
+    problems: list[Problem],
+    *,
+    partial: bool,
+    skipped: set[str],
 ) -> None:
     """Compare the values in the data with the map of each fact.
 
     Args:
+        skipped: facts whose values could not be listed.
         partial: a declared value that is never seen is a warning, not an error.
     """
     for name, fact in loaded.spec.facts.items():
         path: tuple[str | int, ...] = ("facts", name)
+        if name in skipped:
+            continue
         if isinstance(fact, FlagFact):
             seen: dict[str, int] = {}
             for place in range(len(fact.columns)):

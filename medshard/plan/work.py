@@ -12,6 +12,7 @@ from medshard.plan.plan import PlanOptions
 from medshard.plan.session import INDEX, Session, quote, within
 from medshard.plan.visible import Visible
 from medshard.source.base import FILE_COLUMN, ROW_COLUMN, LeftOut, SourceTable
+from medshard.spec.expression import ExpressionError, parse_expression
 from medshard.spec.load import LoadedSpec
 from medshard.spec.taxonomy import Taxonomy
 
@@ -102,6 +103,26 @@ class Work:
                     fits = False
             fits = fits and not found
         return fits
+
+    def computable(self, expressions: Expressions, visible: Visible | None = None) -> Expressions:
+        """The expressions whose columns are there; the rest is named in ``unchecked``.
+
+        With all sources listed nothing is left out here: a column that is not there is then a problem.
+        """
+        if len(self.tables) == len(self.spec.sources):
+            return expressions
+        known = {column.lower() for column in (visible or self.visible).names()}
+        found: Expressions = {}
+        for name, (path, text) in expressions.items():
+            try:
+                columns = parse_expression(text).columns
+            except ExpressionError:
+                columns = ()
+            if all(names[-1].lower() in known for names in columns):
+                found[name] = (path, text)
+            else:
+                self.unchecked.append(".".join(str(part) for part in path))
+        return found
 
     def compute(self, table: str, expressions: Expressions, head: str, tail: str) -> bool:
         """``table`` := head, the expressions as text, tail; a failing expression is found and named."""

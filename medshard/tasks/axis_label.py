@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medshard.facts.build import SPEC_FILE_PREFIX
+from medshard.facts.context import SPEC_FILE_PREFIX
 from medshard.record.conversation import Answer
 from medshard.tasks.base import Draft, View, in_each
 

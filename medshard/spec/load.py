@@ -15,7 +15,7 @@ from medshard.spec.schema import Spec
 from medshard.spec.variants import expand_variants
 from medshard.spec.yaml_text import Document, TextTree, parse_yaml, read_yaml
 
-__all__ = ["LoadedSpec", "load_spec_file", "load_spec_text"]
+__all__ = ["LoadedSpec", "load_spec_file", "load_spec_text", "load_spec_tree"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ def load_spec_file(path: Path) -> list[LoadedSpec]:
 def load_spec_text(text: str, file: str = "<spec>") -> list[LoadedSpec]:
     """The specs of YAML text; see ``load_spec_file``."""
     return _typed(parse_yaml(text, file))
+
+
+def load_spec_tree(tree: TextTree, file: str) -> LoadedSpec:
+    """The spec of a tree that was kept with a build."""
+    return _typed(Document(file, tree, {}))[0]
 
 
 def _typed(document: Document) -> list[LoadedSpec]:

@@ -46,6 +46,10 @@ class Archive(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Free the file and what was unpacked of it."""
+        ...
+
 
 def is_archive_name(name: str) -> bool:
     """Whether a file of that name is read as a folder."""
@@ -65,7 +69,11 @@ def open_archive(name: str, handle: IO[bytes]) -> Archive:
     """
     try:
         return _Zip(handle) if name.lower().endswith(".zip") else _Tar(name.lower(), handle)
+    except ReadError:
+        handle.close()
+        raise
     except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, lzma.LZMAError) as error:
+        handle.close()
         raise ReadError("the archive is damaged or not of the kind its name says", error_class="archive") from error
 
 
@@ -95,6 +103,7 @@ def _safe(name: str) -> str | None:
 
 class _Zip:
     def __init__(self, handle: IO[bytes]) -> None:
+        self._handle = handle
         self._zip = zipfile.ZipFile(handle)
         self._lock = threading.Lock()
         infos = [info for info in self._zip.infolist() if not info.is_dir()]
@@ -122,12 +131,23 @@ class _Zip:
             raise ReadError("the archive member is not of the size its header says", error_class="truncated")
         return data
 
+    def close(self) -> None:
+        self._zip.close()
+        self._handle.close()
+
 
 class _Tar:
     def __init__(self, name: str, handle: IO[bytes]) -> None:
         self._handle = _unpacked(name, handle)
         self._lock = threading.Lock()
         self._places: dict[str, tuple[int, int]] = {}
+        try:
+            self._list()
+        except BaseException:
+            self._handle.close()
+            raise
+
+    def _list(self) -> None:
         with tarfile.open(fileobj=self._handle, mode="r:") as tar:
             for member in tar:
                 path = _safe(member.name)
@@ -153,6 +173,9 @@ class _Tar:
             raise ReadError("the archive is cut off inside this member", error_class="truncated")
         return data
 
+    def close(self) -> None:
+        self._handle.close()
+
 
 def _unpacked(name: str, handle: IO[bytes]) -> IO[bytes]:
     if name.endswith(".tar"):
@@ -162,12 +185,16 @@ def _unpacked(name: str, handle: IO[bytes]) -> IO[bytes]:
     opener = {"z": gzip.open, "2": bz2.open}.get(name[-1], lzma.open)
     limit = min(MAX_UNPACKED_BYTES, MAX_RATIO * max(packed_bytes, 1024))
     spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # type: ignore[assignment]  # noqa: SIM115
-    with opener(handle, "rb") as stream:
-        total = 0
-        while chunk := stream.read(4 * 2**20):
-            total += len(chunk)
-            if total > limit:
-                raise ReadError(f"the archive unpacks to more than {limit} bytes", error_class="too_large")
-            spool.write(chunk)
+    try:
+        with handle, opener(handle, "rb") as stream:
+            total = 0
+            while chunk := stream.read(4 * 2**20):
+                total += len(chunk)
+                if total > limit:
+                    raise ReadError(f"the archive unpacks to more than {limit} bytes", error_class="too_large")
+                spool.write(chunk)
+    except BaseException:
+        spool.close()
+        raise
     spool.seek(0)
     return spool

@@ -143,6 +143,8 @@ def _closing_brace(part: str, start: int, text: str) -> int:
 
 
 def _capture(name: str, regex: str | None, text: str, seen: dict[str, int]) -> str:
+    if regex is not None and ("(?P<" in regex or "(?<" in regex):
+        raise PatternError(f"pattern {text!r}: groups inside a regular expression have no names; write {{name:regex}}")
     inner = "[^/]+" if regex is None else f"(?:{_without_groups(regex)})"
     if name == "_":
         return "[^/]*" if regex is None else inner

@@ -55,6 +55,15 @@ class DataRoot:
         if path is not None and not path.is_dir():
             raise StorageError(f"{path}: there is no such folder; --data names the folder that holds the dataset")
 
+    def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the archives; they open again when they are needed."""
+        for archive in getattr(self, "_archives", {}).values():
+            archive.close()
+        self._archives = {}
+
     def __reduce__(self) -> tuple[type[DataRoot], tuple[Path | None, list[str] | None]]:
         return (DataRoot, (self.path, self._given))
 
@@ -172,7 +181,7 @@ class DataRoot:
         if path not in self._archives:
             assert self.path is not None
             if len(self._archives) >= _OPEN_ARCHIVES:
-                self._archives.pop(next(iter(self._archives)))
+                self._archives.pop(next(iter(self._archives))).close()
             if "!/" in path:
                 data = self.read(path)
                 if len(data) > _NESTED_ARCHIVE_BYTES:

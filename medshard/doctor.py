@@ -53,7 +53,12 @@ def examine() -> list[Finding]:
     """The interpreter, the native engine with its codecs, and the packages."""
     python = ".".join(str(part) for part in sys.version_info[:3])
     findings = [
-        Finding("medshard", True, True, f"{__version__}, Python {python}, {platform.system()} {platform.machine()}")
+        Finding(
+            "medshard",
+            True,
+            True,
+            f"{__version__}, Python {python}, {platform.system()} {platform.machine()}",
+        )
     ]
     findings += _engine()
     for name, module, needed, install in _PACKAGES:
@@ -75,7 +80,10 @@ def _engine() -> list[Finding]:
         Finding("codecs", True, True, codecs),
     ]
     cuda = bool(told.get("cuda"))
-    return [*found, Finding("CUDA", cuda, False, "built" if cuda else "not built: everything runs on the CPU")]
+    return [
+        *found,
+        Finding("CUDA", cuda, False, "built" if cuda else "not built: everything runs on the CPU"),
+    ]
 
 
 def _package(name: str, module: str, *, needed: bool, install: str) -> Finding:

@@ -14,7 +14,7 @@ from medshard.cli.failures import print_json
 from medshard.cli.progress import ProgressBar
 from medshard.convert.corpus import finalize, read_builds
 from medshard.convert.dataset import DatasetBuild, build_dataset
-from medshard.convert.options import BuildOptions
+from medshard.convert.options import BuildOptions, default_workers
 from medshard.errors import SpecError
 from medshard.plan.units import UnitLimits
 from medshard.privacy.remap import PUBLIC_KEY, load_id_key
@@ -28,17 +28,67 @@ __all__ = ["command"]
 
 @click.command(epilog=EXIT_CODES_HELP)
 @click.argument("specs", nargs=-1, required=True)
-@click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="Folder of the data, or a YAML of folders by dataset.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="The corpus; it is made, or the datasets are added to it.")
-@click.option("--workers", type=click.IntRange(1), default=None, help="Worker processes; as many as there are cores by default.")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="Folder of the data, or a YAML of folders by dataset.",
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The corpus; it is made, or the datasets are added to it.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=None,
+    help="Worker processes; as many as there are cores by default.",
+)
 @click.option("--partial", is_flag=True, help="The data are a part of the release: values never seen are no error.")
-@click.option("--split-policy", type=click.Choice(["official", "official_strict", "by_patient"]), default="official", show_default=True, help="What becomes of patients or images that stand in several splits.")
-@click.option("--max-failures", default=None, help="Samples that may fail to be read, as a number or a share such as 5%; any number by default.")
-@click.option("--lang", "languages", type=click.Choice(["en", "zh"]), multiple=True, default=("en", "zh"), show_default=True, help="Languages of the text; give it once a language.")
-@click.option("--items", type=click.IntRange(0), default=8, show_default=True, help="Conversations at most, a sample and language.")
+@click.option(
+    "--split-policy",
+    type=click.Choice(["official", "official_strict", "by_patient"]),
+    default="official",
+    show_default=True,
+    help="What becomes of patients or images that stand in several splits.",
+)
+@click.option(
+    "--max-failures",
+    default=None,
+    help="Samples that may fail to be read, as a number or a share such as 5%; any number by default.",
+)
+@click.option(
+    "--lang",
+    "languages",
+    type=click.Choice(["en", "zh"]),
+    multiple=True,
+    default=("en", "zh"),
+    show_default=True,
+    help="Languages of the text; give it once a language.",
+)
+@click.option(
+    "--items",
+    type=click.IntRange(0),
+    default=8,
+    show_default=True,
+    help="Conversations at most, a sample and language.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws other questions and wordings.")
-@click.option("--shard-mib", type=click.IntRange(1), default=512, show_default=True, help="Listed MiB of sources a shard.")
-@click.option("--id-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None, help="File with the key of identity tokens, at least 16 bytes; needed for private data.")
+@click.option(
+    "--shard-mib",
+    type=click.IntRange(1),
+    default=512,
+    show_default=True,
+    help="Listed MiB of sources a shard.",
+)
+@click.option(
+    "--id-key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="File with the key of identity tokens, at least 16 bytes; needed for private data.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(
     specs: tuple[str, ...],
@@ -68,7 +118,7 @@ def command(
     loaded = _load_all(specs)
     count, share = _failures(max_failures)
     options = BuildOptions(
-        **({"workers": workers} if workers is not None else {}),
+        workers=workers or default_workers(),
         split_policy=split_policy,  # type: ignore[arg-type]
         partial=partial,
         max_failures=count,
@@ -115,7 +165,9 @@ def _failures(text: str | None) -> tuple[int | None, float | None]:
     try:
         return (None, float(text[:-1]) / 100) if text.endswith("%") else (int(text), None)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is neither a number nor a share such as 5%", param_hint="--max-failures") from None
+        raise click.BadParameter(
+            f"{text!r} is neither a number nor a share such as 5%", param_hint="--max-failures"
+        ) from None
 
 
 def _print(made: list[DatasetBuild], out: Path) -> None:

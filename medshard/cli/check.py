@@ -25,8 +25,18 @@ _SHOWN = 20
 
 @click.command(epilog=EXIT_CODES_HELP)
 @click.argument("specs", nargs=-1, required=True)
-@click.option("--data", type=click.Path(exists=True, path_type=Path), default=None, help="Folder of the data, or a YAML of folders by dataset: also say what would match and what would be left out.")
-@click.option("--paths", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None, help="Instead of data, a file that lists their paths, one a line (as find prints them).")
+@click.option(
+    "--data",
+    type=click.Path(exists=True, path_type=Path),
+    default=None,
+    help="Folder of the data, or a YAML of folders by dataset: also say what would match and what would be left out.",
+)
+@click.option(
+    "--paths",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="Instead of data, a file that lists their paths, one a line (as find prints them).",
+)
 @click.option("--partial", is_flag=True, help="The data are a part of the release: values never seen are no error.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def command(specs: tuple[str, ...], data: Path | None, paths: Path | None, partial: bool, as_json: bool) -> None:
@@ -97,5 +107,3 @@ def _print(specs: tuple[str, ...], problems: list[Problem], previews: list[dict[
             click.echo(f"  not checked without data: {what}")
     if not problems:
         click.echo(f"{len(specs)} spec{'s' if len(specs) != 1 else ''}: no problems")
-
-

@@ -17,7 +17,11 @@ __all__ = ["command"]
 @click.command(epilog=EXIT_CODES_HELP)
 @click.argument("corpus")
 @click.argument("key", required=False)
-@click.option("--where", default=None, help="Only samples (or items) for which this is true, such as \"modality = 'ct'\".")
+@click.option(
+    "--where",
+    default=None,
+    help="Only samples (or items) for which this is true, such as \"modality = 'ct'\".",
+)
 @click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Samples to list.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; for a KEY the full record.")
 def command(corpus: str, key: str | None, where: str | None, limit: int, as_json: bool) -> None:

@@ -23,9 +23,13 @@ def check_claims(plan: Plan, counts: Mapping[str, Mapping[str, int]] | None) -> 
         found = _found(plan, counts, claim)
         for name, expected in _claimed(claim).items():
             if name in found and found[name] != expected:
-                evidence = claim.evidence if isinstance(claim.evidence, str) else claim.evidence.get(name.split(".")[0], "unknown")
+                evidence = (
+                    claim.evidence
+                    if isinstance(claim.evidence, str)
+                    else claim.evidence.get(name.split(".")[0], "unknown")
+                )
                 message = f"{name} is claimed to be {expected} (evidence: {evidence}); found {found[name]}."
-                path = ("expect", place, *name.split(".", 1))
+                path: tuple[str | int, ...] = ("expect", place, *name.split(".", 1))
                 problems.append(plan.loaded.problem("claim", path, message, severity="warning"))
     return problems
 

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,15 @@ import pyarrow.parquet as pq
 from medshard.convert.dataset import DatasetBuild
 from medshard.convert.report import write_card, write_croissant, write_report
 from medshard.convert.unit import unit_file
-from medshard.corpus.manifest import FORMAT_VERSION, MANIFEST_NAME, DatasetLine, Manifest, ShardLine, TextLine, VolumeLine
+from medshard.corpus.manifest import (
+    FORMAT_VERSION,
+    MANIFEST_NAME,
+    DatasetLine,
+    Manifest,
+    ShardLine,
+    TextLine,
+    VolumeLine,
+)
 from medshard.errors import CorpusError
 from medshard.record.rows import FACT_SCHEMA, ITEM_SCHEMA, SAMPLE_SCHEMA
 from medshard.shards.locator import PART, ShardParts, pack_locator
@@ -80,7 +89,7 @@ def finalize(corpus: Path, builds: Sequence[DatasetBuild]) -> Manifest:
     return manifest
 
 
-def _shard_fields(shard: dict[str, object]) -> dict[str, object]:
+def _shard_fields(shard: dict[str, Any]) -> dict[str, Any]:
     return {name: shard[name] for name in ("split", "set", "samples", "size_bytes", "sha256", "parts")}
 
 
@@ -123,7 +132,7 @@ def _units(corpus: Path, builds: Sequence[DatasetBuild]) -> Iterator[tuple[Path,
     """(build folder, unit, number of the unit's first shard in the corpus)."""
     first = 0
     for build in builds:
-        shards = {number: 0 for number in range(build.units)}
+        shards = dict.fromkeys(range(build.units), 0)
         for shard in build.shards:
             shards[int(shard["unit"])] += 1
         for number, count in shards.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -173,7 +172,11 @@ def _run(
         results[result.number] = result
         failed += len(result.left_out)
         if failed > allowed:
-            last = f"; the last: {result.left_out[-1]['file']}: {result.left_out[-1]['message']}" if result.left_out else ""
+            last = (
+                f"; the last: {result.left_out[-1]['file']}: {result.left_out[-1]['message']}"
+                if result.left_out
+                else ""
+            )
             raise MedshardError(f"{failed} samples could not be read, --max-failures allows {allowed}{last}")
 
     progress.stage(f"{context.loaded.spec.name}: building", total)
@@ -278,7 +281,11 @@ def _summed(
         slug=spec.name,
         digest=digest,
         title=spec.about.title,
-        licence={"id": spec.licence.id, "access": spec.licence.access, "redistribute": spec.licence.redistribute},
+        licence={
+            "id": spec.licence.id,
+            "access": spec.licence.access,
+            "redistribute": spec.licence.redistribute,
+        },
         spec_digest=plan.loaded.digest,
         id_key_id=Remapper(options.id_key).key_id,
         split_policy=options.split_policy,
@@ -293,9 +300,7 @@ def _summed(
             "samples": sum(splits.values()),
             "failed_samples": failed,
         },
-        sources={
-            name: {"files": plan.source_files[name], "rows": plan.source_rows[name]} for name in plan.source_rows
-        },
+        sources={name: {"files": plan.source_files[name], "rows": plan.source_rows[name]} for name in plan.source_rows},
         joins=plan.joins,
         left_out=[
             {"source": source, "stage": stage, "error_class": kind, "count": count}

@@ -14,7 +14,7 @@ from medshard.facts.mask_labels import MaskLabels, foreground, label_map, pack_r
 from medshard.plan.row import MediaRef
 from medshard.readers import read_image, read_labels, read_volume
 from medshard.readers.base import Affine, Array, Blob, Image, Mask, Volume
-from medshard.record.sample import Media
+from medshard.record.sample import Media, MediaKind
 from medshard.spec.schema import MediaSlot
 from medshard.spec.taxonomy import Taxonomy
 
@@ -79,7 +79,12 @@ def read_media(
             role = spec.role or ("target" if spec.kind == "mask" else "input")
             reason = spec.no_file or "missing"
             out.media[slot] = Media(
-                slot=slot, kind=spec.kind, role=role, present=False, absent_reason=reason, order=len(out.media)
+                slot=slot,
+                kind=spec.kind,
+                role=role,
+                present=False,
+                absent_reason=reason,
+                order=len(out.media),
             )
             continue
         blobs = [_blob(ref, read, out.digests) for ref in refs]
@@ -167,11 +172,11 @@ def _volume_part(key: str, slot: str) -> str:
     return f"volumes/{key}.{slot}.ome.zarr"
 
 
-def _volume_media(key: str, slot: str, spec: MediaSlot, volume: Volume, kind: str, part: str) -> Media:
+def _volume_media(slot: str, spec: MediaSlot, volume: Volume, kind: MediaKind, part: str) -> Media:
     spacing = volume.spacing_zyx_mm
     return Media(
         slot=slot,
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         part=part,
         role=spec.role or ("target" if kind == "mask" else "input"),
         axes=volume.axes,
@@ -200,7 +205,7 @@ def _read_volume(
         volume = read_volume(blobs)
     out.notes += [f"{slot}: {note}" for note in volume.notes]
     out.volumes[slot] = volume
-    media = _volume_media(key, slot, spec, volume, "volume", _volume_part(key, slot))
+    media = _volume_media(slot, spec, volume, "volume", _volume_part(key, slot))
     media.view = _view(spec, None, taxonomy)
     out.media[slot] = media
 
@@ -217,13 +222,23 @@ def _channels(slot: str, spec: MediaSlot, refs: list[MediaRef], blobs: list[Blob
         raise ReadError(f"{slot}: no file for the channel {missing[0]!r}", error_class="no_channel")
     volumes = [read_volume([by_channel[channel]]) for channel in spec.channels.order]
     for volume in volumes[1:]:
-        _same_grid(slot, volumes[0].voxels.shape, volumes[0].affine_ijk_to_ras, volume.voxels.shape, volume.affine_ijk_to_ras)
+        _same_grid(
+            slot,
+            volumes[0].voxels.shape,
+            volumes[0].affine_ijk_to_ras,
+            volume.voxels.shape,
+            volume.affine_ijk_to_ras,
+        )
     stacked = np.ascontiguousarray(np.stack([volume.voxels for volume in volumes]))
     return Volume(stacked, "CZYX", volumes[0].affine_ijk_to_ras, volumes[0].unit)
 
 
 def _same_grid(
-    slot: str, shape: tuple[int, ...], affine: Affine | None, other: tuple[int, ...], other_affine: Affine | None
+    slot: str,
+    shape: tuple[int, ...],
+    affine: Affine | None,
+    other: tuple[int, ...],
+    other_affine: Affine | None,
 ) -> None:
     if tuple(shape[-3:]) != tuple(other[-3:]):
         raise GeometryError(
@@ -278,7 +293,7 @@ def _several(slot: str, spec: MediaSlot, refs: list[MediaRef], arrays: list[Arra
     grid = arrays[0].shape
     names = [ref.layer or "" for ref in refs]
     values = {name: place for place, name in enumerate([*order, *sorted(set(names) - set(order))], start=1)}
-    parts = []
+    parts: list[tuple[int, str, int | None, str, Array]] = []
     for place, (ref, values_of_file) in enumerate(zip(refs, arrays, strict=True), start=1):
         if values_of_file.shape != grid:
             raise GeometryError(f"{slot}: the mask files differ in size", error_class="grid_mismatch")
@@ -293,7 +308,9 @@ def _several(slot: str, spec: MediaSlot, refs: list[MediaRef], arrays: list[Arra
 def _binary(slot: str, values: Array) -> Array:
     found = np.unique(values)
     if len(found) > 2 or (len(found) == 2 and found[0] != 0):
-        raise ReadError(f"{slot}: a mask file holds more than 0 and one value; say foreground:", error_class="soft_mask")
+        raise ReadError(
+            f"{slot}: a mask file holds more than 0 and one value; say foreground:", error_class="soft_mask"
+        )
     return np.asarray(values != 0)
 
 
@@ -301,7 +318,8 @@ def _compare_with_image(slot: str, spec: MediaSlot, labels: MaskLabels, out: Rea
     if spec.like is None or not out.media[spec.like].present:
         return
     like = out.media[spec.like]
-    assert like.shape is not None and like.axes is not None
+    assert like.shape is not None
+    assert like.axes is not None
     shape = tuple(like.shape[like.axes.index(axis)] for axis in ("YX" if labels.space == 2 else "ZYX"))
     affine = np.array(like.affine_ijk_to_ras) if like.affine_ijk_to_ras is not None else None
     if labels.space == 3:
@@ -311,7 +329,8 @@ def _compare_with_image(slot: str, spec: MediaSlot, labels: MaskLabels, out: Rea
     elif shape != labels.grid:
         found = f"{labels.grid[1]} x {labels.grid[0]}"
         raise GeometryError(
-            f"{slot}: the mask has {found} pixels, {spec.like} has {shape[1]} x {shape[0]}", error_class="grid_mismatch"
+            f"{slot}: the mask has {found} pixels, {spec.like} has {shape[1]} x {shape[0]}",
+            error_class="grid_mismatch",
         )
 
 
@@ -343,4 +362,4 @@ def _store_labels(key: str, slot: str, spec: MediaSlot, labels: MaskLabels, out:
     else:
         out.volumes[slot] = volume
         part = _volume_part(key, slot)
-    out.media[slot] = _volume_media(key, slot, spec, volume, "mask", part)
+    out.media[slot] = _volume_media(slot, spec, volume, "mask", part)

@@ -11,7 +11,12 @@ from medshard.plan.units import UnitLimits
 from medshard.privacy.remap import PUBLIC_KEY
 from medshard.tasks.write import TextOptions
 
-__all__ = ["BuildOptions"]
+__all__ = ["BuildOptions", "default_workers"]
+
+
+def default_workers() -> int:
+    """As many as this process may use of the machine's cores."""
+    return max(1, len(os.sched_getaffinity(0)))
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class BuildOptions:
         start_method: how worker processes start.
     """
 
-    workers: int = field(default_factory=lambda: max(1, os.cpu_count() or 1))
+    workers: int = field(default_factory=default_workers)
     split_policy: SplitPolicy = "official"
     partial: bool = False
     max_failures: int | None = None

@@ -57,7 +57,9 @@ def preview(
     if loaded.spec.samples.from_ not in tables:
         return shown, problems
     try:
-        plan = make_plan(loaded, tables, load_taxonomy(), PlanOptions(Remapper(), partial=partial or not root.has_bytes))
+        plan = make_plan(
+            loaded, tables, load_taxonomy(), PlanOptions(Remapper(), partial=partial or not root.has_bytes)
+        )
     except SpecError as error:
         return shown, problems + error.problems
     _add_plan(shown, plan, claims=root.has_bytes)

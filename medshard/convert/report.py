@@ -82,7 +82,9 @@ def write_croissant(corpus: Path, manifest: Manifest, builds: Sequence[DatasetBu
             "@id": name,
             "name": name,
             "contentUrl": name,
-            "encodingFormat": "application/vnd.apache.parquet" if name.endswith(".parquet") else "application/octet-stream",
+            "encodingFormat": "application/vnd.apache.parquet"
+            if name.endswith(".parquet")
+            else "application/octet-stream",
             "sha256": digest,
         }
         for name, digest in sorted(manifest.index.items())

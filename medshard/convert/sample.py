@@ -79,7 +79,10 @@ def _subject(context: BuildContext, planned: PlannedSample) -> Subject | None:
     sex = None
     if stated.sex is not None and planned.sex not in (None, ""):
         if planned.sex not in stated.sex.map:
-            raise ReadError("the subject's sex has a value that samples.subject.sex.map lacks", error_class="unmapped_value")
+            raise ReadError(
+                "the subject's sex has a value that samples.subject.sex.map lacks",
+                error_class="unmapped_value",
+            )
         mapped = stated.sex.map[planned.sex]
         sex = None if mapped == "unknown" else mapped
     age = None

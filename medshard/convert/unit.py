@@ -163,7 +163,12 @@ def _store_volumes(context: BuildContext, made: MadeSample) -> list[dict[str, An
         for label in labels:
             made.sample.medium(label).digest = medium.digest
         stored.append(
-            {"path": medium.part, "key": made.sample.key, "size_bytes": entry.size_bytes, "sha256": entry.sha256}
+            {
+                "path": medium.part,
+                "key": made.sample.key,
+                "size_bytes": entry.size_bytes,
+                "sha256": entry.sha256,
+            }
         )
     return stored
 
@@ -205,9 +210,7 @@ def _described(shard: ShardEntry) -> dict[str, Any]:
     }
 
 
-def _write_tables(
-    folder: Path, number: int, shards: list[ShardEntry], by_set: dict[str, list[MadeSample]]
-) -> None:
+def _write_tables(folder: Path, number: int, shards: list[ShardEntry], by_set: dict[str, list[MadeSample]]) -> None:
     """Index tables of the unit; ``shard`` counts within the unit until the corpus is put together."""
     samples: list[dict[str, Any]] = []
     items: list[dict[str, Any]] = []

@@ -11,7 +11,16 @@ from medshard.tasks.write import template_versions
 
 __all__ = ["writer_versions"]
 
-_DECIDING = ("pydicom", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "nibabel", "pillow", "pyarrow", "duckdb", "numpy")
+_DECIDING = (
+    "pydicom",
+    "pylibjpeg-libjpeg",
+    "pylibjpeg-openjpeg",
+    "nibabel",
+    "pillow",
+    "pyarrow",
+    "duckdb",
+    "numpy",
+)
 
 
 def writer_versions() -> dict[str, str]:

@@ -197,7 +197,9 @@ class Corpus:
         if places is None:
             return None
         entry = places[row]
-        data = self.storage.read(f"{self.manifest.text.path}/conversations.jsonl", int(entry["offset"]), int(entry["size"]))
+        data = self.storage.read(
+            f"{self.manifest.text.path}/conversations.jsonl", int(entry["offset"]), int(entry["size"])
+        )
         if crc32c(data) != int(entry["crc32c"]):
             raise CorpusError(f"{self.manifest.text.path}: the conversations of sample {row} fail their checksum")
         return _CONVERSATIONS.validate_python(json.loads(bytes(data)))

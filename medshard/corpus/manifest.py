@@ -9,7 +9,15 @@ from pydantic import ValidationError
 from medshard.errors import CorpusError
 from medshard.record.base import Part
 
-__all__ = ["FORMAT_VERSION", "MANIFEST_NAME", "DatasetLine", "Manifest", "ShardLine", "TextLine", "VolumeLine"]
+__all__ = [
+    "FORMAT_VERSION",
+    "MANIFEST_NAME",
+    "DatasetLine",
+    "Manifest",
+    "ShardLine",
+    "TextLine",
+    "VolumeLine",
+]
 
 FORMAT_VERSION = 1
 """Version of what a corpus looks like on disk."""

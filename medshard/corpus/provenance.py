@@ -21,7 +21,7 @@ def provenance(sample: CorpusSample, conversation: str | None = None) -> dict[st
         CorpusError: there is no such conversation.
     """
     record = sample.record
-    corpus = sample._corpus  # noqa: SLF001 - the sample's own corpus
+    corpus = sample._corpus
     number, row = corpus.place_of(sample.row)
     shard = corpus.manifest.shards[number]
     line = next(entry for entry in corpus.manifest.datasets if entry.slug == record.dataset)
@@ -78,7 +78,11 @@ def _told(conversation: Conversation) -> dict[str, Any]:
         "templates": [turn.template for turn in conversation.turns],
         "keeps": conversation.keeps.model_dump(),
         "blocks": [
-            {"type": block.type, "text": getattr(block, "text", block.type), "facts": getattr(block, "facts", [])}
+            {
+                "type": block.type,
+                "text": getattr(block, "text", block.type),
+                "facts": getattr(block, "facts", []),
+            }
             for block in blocks
         ],
     }

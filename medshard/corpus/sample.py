@@ -35,7 +35,9 @@ class CorpusSample:
 
     def __repr__(self) -> str:
         slots = ", ".join(f"{m.slot} {m.kind}" for m in self.record.media if m.present)
-        return f"<{self.key}: {slots or 'text'}; {len(self.record.facts)} facts, {len(self.conversations)} conversations>"
+        return (
+            f"<{self.key}: {slots or 'text'}; {len(self.record.facts)} facts, {len(self.conversations)} conversations>"
+        )
 
     @cached_property
     def key(self) -> str:

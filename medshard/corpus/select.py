@@ -65,7 +65,9 @@ def select_rows(
             columns = [name for name in _ITEM_COLUMNS if name in items.column_names]
             narrow = items.select([*columns, "sample"]).append_column("asked", items["concepts"])
             connection.register("items", narrow.append_column("_item", item_place))
-            sql = f"SELECT _item FROM items JOIN samples ON items.sample = samples._row WHERE ({condition}\n) ORDER BY 1"
+            sql = (
+                f"SELECT _item FROM items JOIN samples ON items.sample = samples._row WHERE ({condition}\n) ORDER BY 1"
+            )
         else:
             sql = f"SELECT _row FROM samples WHERE ({condition}\n) ORDER BY 1"
         rows = connection.sql(sql).to_arrow_table()[0].to_numpy()

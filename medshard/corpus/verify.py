@@ -149,7 +149,9 @@ def _verify_plain_views(
             problems.append(f"{shard.path}: {name}: the plain view is not that of the record")
         named = {medium.part for medium in sample.media if medium.part is not None and ".ome.zarr" not in medium.part}
         if named != media_parts:
-            problems.append(f"{shard.path}: {name}: the record names {sorted(named)}, the shard has {sorted(media_parts)}")
+            problems.append(
+                f"{shard.path}: {name}: the record names {sorted(named)}, the shard has {sorted(media_parts)}"
+            )
 
 
 def _verify_volume(corpus: Corpus, path: str, sha256: str, problems: list[str]) -> None:

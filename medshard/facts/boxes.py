@@ -97,7 +97,12 @@ def _inside(
         raise ReadError("a box has a coordinate that is no number", error_class="box")
     width, height = size_xy
     x0, y0, x1, y1 = box
-    inside = (min(max(x0, 0.0), width), min(max(y0, 0.0), height), min(max(x1, 0.0), width), min(max(y1, 0.0), height))
+    inside = (
+        min(max(x0, 0.0), width),
+        min(max(y0, 0.0), height),
+        min(max(x1, 0.0), width),
+        min(max(y1, 0.0), height),
+    )
     if inside[2] <= inside[0] or inside[3] <= inside[1]:
         raise ReadError("a box is empty or lies wholly outside its picture", error_class="box")
     return inside, max(abs(a - b) for a, b in zip(box, inside, strict=True)) > _SLACK_PX

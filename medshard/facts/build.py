@@ -73,9 +73,7 @@ def build_facts(
 def _add_stated(context: FactContext, media: Mapping[str, Media], out: Collector) -> None:
     """What the spec states of every sample of the dataset: its modality and part of the body, where there is one only."""
     about = context.loaded.spec.about
-    refined = {
-        context.taxonomy[concept].category for concepts in context.concept_sets.values() for concept in concepts
-    }
+    refined = {context.taxonomy[concept].category for concepts in context.concept_sets.values() for concept in concepts}
     slots = [slot for slot, medium in media.items() if medium.present and medium.kind in ("image", "volume", "video")]
     for axis in ("modality", "anatomy"):
         words = getattr(about, axis)
@@ -126,7 +124,9 @@ def _slots(context: FactContext, fact: SpecFact, media: Mapping[str, Media]) -> 
 
 def _size_xy(name: str, slots: list[str], media: Mapping[str, Media]) -> tuple[int, int]:
     if len(slots) != 1:
-        raise ReadError(f"the boxes of {name!r} need one picture, there are {len(slots)}; say slots:", error_class="box")
+        raise ReadError(
+            f"the boxes of {name!r} need one picture, there are {len(slots)}; say slots:", error_class="box"
+        )
     shape, axes = media[slots[0]].shape, media[slots[0]].axes
     if shape is None or axes is None:
         raise ReadError(f"the boxes of {name!r} need a picture of known size", error_class="box")

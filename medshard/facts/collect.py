@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from medshard.plan.row import FactRow
 from medshard.record.base import SourceRow
@@ -35,9 +35,7 @@ class Collector:
         place = (file, row)
         if place not in self._rows:
             self._rows[place] = f"r{len(self._rows) + 1}"
-            self.sources.append(
-                SourceRow(id=self._rows[place], file=file, row=row, digest=self._digests.get(file))
-            )
+            self.sources.append(SourceRow(id=self._rows[place], file=file, row=row, digest=self._digests.get(file)))
         return self._rows[place]
 
     def cite(self, row: FactRow, raw: str | None) -> list[Citation]:
@@ -61,14 +59,16 @@ class Collector:
         """
         extra = {name: value for name, value in values.items() if name not in ("source", "by", "from_", "rule")}
         for fact in self.facts:
-            same = isinstance(fact, LabelFact) and fact.concept == concept and fact.slots == list(slots)
-            if same and fact.state == "present" and all(getattr(fact, name) == value for name, value in extra.items()):
-                return fact  # type: ignore[no-any-return]
+            if not isinstance(fact, LabelFact) or fact.state != "present":
+                continue
+            same = fact.concept == concept and fact.slots == list(slots)
+            if same and all(getattr(fact, name) == value for name, value in extra.items()):
+                return fact
         return self.add(LabelFact, concept=concept, slots=list(slots), **values)
 
     def scope(self, slots: Sequence[str], concepts: str, *, instances: bool) -> None:
         """The source looked for all of ``concepts`` in the slots (and for every instance of them)."""
-        for of in ("presence", "instances") if instances else ("presence",):
-            self.scopes.append(
-                Scope(id=f"s{len(self.scopes) + 1}", slots=list(slots), concepts=concepts, of=of, complete=True)  # type: ignore[arg-type]
-            )
+        looked_for: list[Literal["presence", "instances"]] = ["presence", "instances"] if instances else ["presence"]
+        for of in looked_for:
+            number = f"s{len(self.scopes) + 1}"
+            self.scopes.append(Scope(id=number, slots=list(slots), concepts=concepts, of=of, complete=True))

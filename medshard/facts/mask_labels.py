@@ -68,7 +68,7 @@ class MaskLabels:
         """Where a value stands, as booleans on the grid."""
         hit = self.labels == value
         if hit.ndim == self.space:
-            return hit
+            return np.asarray(hit)
         return np.asarray(hit.any(axis=-1 if self.space == 2 else 0))
 
 
@@ -98,7 +98,9 @@ def single_channel(values: Array, channel: int | None) -> Array:
     colour = values[..., :3] if values.shape[-1] == 4 and channel is None else values
     if channel is not None:
         if channel >= values.shape[-1]:
-            raise ReadError(f"the mask has {values.shape[-1]} channels, channel: {channel} is not one", error_class="mask")
+            raise ReadError(
+                f"the mask has {values.shape[-1]} channels, channel: {channel} is not one", error_class="mask"
+            )
         return np.ascontiguousarray(values[..., channel])
     if not (colour == colour[..., :1]).all():
         raise ReadError("the mask is coloured; say channel: (0 red, 1 green, 2 blue)", error_class="mask")
@@ -128,9 +130,7 @@ def label_map(values: Array, file: str, *, space: int, ignore: Sequence[int] = (
     return mask
 
 
-def pack_regions(
-    grid: tuple[int, ...], parts: Sequence[tuple[int, str, int | None, str, Array]]
-) -> MaskLabels:
+def pack_regions(grid: tuple[int, ...], parts: Sequence[tuple[int, str, int | None, str, Array]]) -> MaskLabels:
     """Binary parts into one array; parts that overlap are kept apart in channels.
 
     Args:

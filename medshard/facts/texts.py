@@ -13,9 +13,7 @@ from medshard.spec.schema.facts import QaColumnsFact, TextColumnFact
 __all__ = ["add_qa", "add_text"]
 
 
-def add_text(
-    context: FactContext, fact: TextColumnFact, rows: list[FactRow], slots: list[str], out: Collector
-) -> None:
+def add_text(context: FactContext, fact: TextColumnFact, rows: list[FactRow], slots: list[str], out: Collector) -> None:
     """One text a row that has one; line breaks and runs of blanks inside are kept as the source wrote them."""
     concept = context.taxonomy.find(fact.section, ("section",)).id
     for row in rows:

@@ -69,9 +69,7 @@ class Family(Protocol):
         ...
 
 
-def render_blocks(
-    blocks: Sequence[Block], sample: Sample, family: Family, delivered: Mapping[str, Delivered]
-) -> str:
+def render_blocks(blocks: Sequence[Block], sample: Sample, family: Family, delivered: Mapping[str, Delivered]) -> str:
     """A message as text.
 
     Args:
@@ -89,9 +87,7 @@ def render_blocks(
             )
         elif isinstance(block, TimeBlock):
             times = [facts[fact] for fact in block.facts]
-            pieces.append(
-                ", ".join(family.interval(t.start_s, t.end_s) for t in times if isinstance(t, IntervalFact))
-            )
+            pieces.append(", ".join(family.interval(t.start_s, t.end_s) for t in times if isinstance(t, IntervalFact)))
         else:
             pieces.append(block.text)
     return "".join(pieces)

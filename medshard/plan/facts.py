@@ -17,8 +17,9 @@ __all__ = ["list_facts"]
 def list_facts(work: Work) -> None:
     """``_fact_NAME``: (sample, file, row, field, _order, _place, c0, c1...) for every fact that is not made of pixels."""
     for name, fact in work.spec.facts.items():
-        cells = fact_cells(fact)
-        if not cells:
+        if not fact_cells(fact):
+            if isinstance(fact, MaskClassFact) and f"media {fact.of}" not in work.unchecked:
+                check_values(work, name)
             continue
         source = source_of(fact)
         visible = work.visible
@@ -34,21 +35,6 @@ def list_facts(work: Work) -> None:
                 continue
             visible = visible.joined(source, work.session.columns[source], join.using)
         _list_fact(work, name, source or work.base, visible)
-    if not work.failed:
-        skipped = {name for name in work.spec.facts if f"fact {name}" in work.unchecked}
-        skipped |= {
-            name
-            for name, fact in work.spec.facts.items()
-            if isinstance(fact, MaskClassFact) and f"media {fact.of}" in work.unchecked
-        }
-        check_values(
-            work.loaded,
-            work.session,
-            work.taxonomy,
-            work.problems,
-            partial=work.options.partial,
-            skipped=skipped,
-        )
 
 
 def _list_fact(work: Work, name: str, source: str, visible: Visible) -> None:
@@ -74,6 +60,7 @@ def _list_fact(work: Work, name: str, source: str, visible: Visible) -> None:
         return
     if order is None:
         work.session.run(f"ALTER TABLE {quote(table)} ADD COLUMN _order VARCHAR")
+    check_values(work, name)
     if fact.kind in ("class", "number", "flags"):
         _one_value_a_sample(work, name, table, len(cells))
 

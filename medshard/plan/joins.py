@@ -19,7 +19,7 @@ def join_rows(work: Work) -> None:
         if source not in work.tables:
             work.unchecked.append(f"join with {source}")
             continue
-        if not all([work.columns_exist((*path, "using"), side, join.using) for side in (work.base, source)]):
+        if not work.both_have((*path, "using"), source, join.using):
             continue
         _count_matches(work, source, join)
         orphans = report_orphans(work, source, join.using)

@@ -29,7 +29,7 @@ def list_media(work: Work) -> None:
                 message = f"needs using: the columns that tie a file of {source} to a row of {work.base}."
                 work.problem("no-using", path, message)
                 continue
-            if not all([work.columns_exist((*path, "using"), side, medium.using) for side in (work.base, source)]):
+            if not work.both_have((*path, "using"), source, medium.using):
                 continue
             report_orphans(work, source, medium.using)
             visible = visible.joined(source, work.session.columns[source], medium.using)

@@ -42,14 +42,15 @@ def describe_samples(work: Work) -> None:
     expressions = work.computable(_sample_expressions(work))
     expressions.setdefault("key", (("samples",), f"{work.base_index}::VARCHAR"))
     expressions.setdefault("split", (("samples",), "'none'"))
-    if work.failed or not work.fit(expressions, grouped=bool(work.spec.samples.group)):
+    if work.failed or not work.fit(expressions, group_by=work.spec.samples.group):
         return
     tail = f"FROM {work.visible.sql()} JOIN _member ON i = {work.base_index}"
     reduced = {name: said for name, said in expressions.items() if parse_expression(said[1]).aggregate}
     plain = {name: said for name, said in expressions.items() if name not in reduced}
     if not work.compute("_said_rows", plain, "sample, i", tail):
         return
-    if not work.compute("_said_groups", reduced, "sample", f"{tail} GROUP BY sample"):
+    group = ", ".join(["sample", *(quote(column) for column in work.spec.samples.group)])
+    if not work.compute("_said_groups", reduced, "sample", f"{tail} GROUP BY {group}"):
         return
     work.session.run("CREATE TABLE _said AS SELECT * FROM _said_rows JOIN _said_groups USING (sample)")
     for name, (path, _) in expressions.items():

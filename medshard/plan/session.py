@@ -42,9 +42,7 @@ class Session:
         left_out: rows that ``where`` took out.
     """
 
-    def __init__(
-        self, loaded: LoadedSpec, tables: Mapping[str, SourceTable], remap_uid: Callable[[str], str]
-    ) -> None:
+    def __init__(self, loaded: LoadedSpec, tables: Mapping[str, SourceTable], remap_uid: Callable[[str], str]) -> None:
         self.loaded = loaded
         self.columns: dict[str, list[str]] = {}
         self.left_out: list[LeftOut] = []
@@ -131,7 +129,10 @@ class Session:
                     f"{place} AS _place FROM {table}"
                     for place, column in enumerate(verb.columns)
                 ]
-                self._replace(name, f"SELECT * EXCLUDE (_place) FROM ({' UNION ALL '.join(parts)}) ORDER BY {INDEX}, _place")
+                self._replace(
+                    name,
+                    f"SELECT * EXCLUDE (_place) FROM ({' UNION ALL '.join(parts)}) ORDER BY {INDEX}, _place",
+                )
             if source.unnest is not None:
                 items = f"json_extract_string({quote(source.unnest.column)}, '$[*]')"
                 sql = (

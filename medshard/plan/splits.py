@@ -60,7 +60,10 @@ def apply_split_policy(
     splits = _named(loaded, raw, problems) if listed else ["none"] * len(raw)
     groups = table["group"].to_pylist()
     if isinstance(loaded.spec.samples.split, SplitRandom):
-        splits = [_share(loaded.spec.samples.split, group or key) for group, key in zip(groups, table["key"].to_pylist(), strict=True)]
+        splits = [
+            _share(loaded.spec.samples.split, group or key)
+            for group, key in zip(groups, table["key"].to_pylist(), strict=True)
+        ]
     of_group: dict[str, set[str]] = {}
     for group, split in zip(groups, splits, strict=True):
         if group is not None:
@@ -101,9 +104,7 @@ def _named(loaded: LoadedSpec, raw: list[str | None], problems: list[Problem]) -
         count = sum(1 for other in raw if (other or "") == value)
         message = f"{count} samples have the split {value!r}; map it: split: {{value: ..., map: {{{value}: ...}}}}."
         guess = nearest(value, SPLITS)
-        problems.append(
-            loaded.problem("split-value", path, message, found=value, allowed=tuple(table), nearest=guess)
-        )
+        problems.append(loaded.problem("split-value", path, message, found=value, allowed=tuple(table), nearest=guess))
     for value, name in table.items():
         if name not in SPLITS:
             message = f"{name!r} is no split."

@@ -4,52 +4,38 @@ from __future__ import annotations
 
 from medshard.errors import Problem, nearest
 from medshard.plan.session import Session, quote
+from medshard.plan.work import Path, Work
 from medshard.spec.load import LoadedSpec
 from medshard.spec.schema.facts import BoxFact, ClassFact, FlagFact, MaskClassFact
-from medshard.spec.taxonomy import Taxonomy
 from medshard.spec.value_map import UnmappedValueError, ValueMap
 
 __all__ = ["check_values", "compare_values"]
 
 
-def check_values(
-    loaded: LoadedSpec,
-    session: Session,
-    taxonomy: Taxonomy,
-    problems: list[Problem],
-    *,
-    partial: bool,
-    skipped: set[str],
-) -> None:
-    """Compare the values in the data with the map of each fact.
-
-    Args:
-        skipped: facts whose values could not be listed.
-        partial: a declared value that is never seen is a warning, not an error.
-    """
-    for name, fact in loaded.spec.facts.items():
-        path: tuple[str | int, ...] = ("facts", name)
-        if name in skipped:
-            continue
-        if isinstance(fact, FlagFact):
-            seen: dict[str, int] = {}
-            for place in range(len(fact.columns)):
-                for value, count in _counts(session, f"_fact_{name}", f"c{place}").items():
-                    seen[value] = seen.get(value, 0) + count
-            _compare_states(loaded, (*path, "states"), fact, seen, problems, partial=partial)
-            continue
-        if isinstance(fact, MaskClassFact) and loaded.spec.media[fact.of].layers is not None:
-            seen = _counts(session, f"_media_{fact.of}", "layer")
-        elif isinstance(fact, (ClassFact, BoxFact)) and fact.value is not None:
-            seen = _counts(session, f"_fact_{name}", "c0")
-        else:
-            continue  # values of pixels are seen when those are read
-        empty = seen.pop("", 0)
-        if empty and not (isinstance(fact, ClassFact) and fact.no_value not in (None, "error")):
-            message = f"{empty} values are empty; say no_value: absent, not_annotated or missing."
-            problems.append(loaded.problem("no-value", path, message))
-        values = ValueMap(fact.map, fact.match, fact.drop, taxonomy)
-        problems += compare_values(loaded, (*path, "map"), values, seen, partial=partial)
+def check_values(work: Work, name: str) -> None:
+    """Compare the values in the data with the map of one fact; they stand in ``_fact_NAME``, or are a mask's layers."""
+    fact = work.spec.facts[name]
+    path: Path = ("facts", name)
+    partial = work.options.partial
+    if isinstance(fact, FlagFact):
+        seen: dict[str, int] = {}
+        for place in range(len(fact.columns)):
+            for value, count in _counts(work.session, f"_fact_{name}", f"c{place}").items():
+                seen[value] = seen.get(value, 0) + count
+        work.problems += _compare_states(work.loaded, (*path, "states"), fact, seen, partial=partial)
+        return
+    if isinstance(fact, MaskClassFact) and work.spec.media[fact.of].layers is not None:
+        seen = _counts(work.session, f"_media_{fact.of}", "layer")
+    elif isinstance(fact, (ClassFact, BoxFact)) and fact.value is not None:
+        seen = _counts(work.session, f"_fact_{name}", "c0")
+    else:
+        return  # values of pixels are seen when those are read
+    empty = seen.pop("", 0)
+    if empty and not (isinstance(fact, ClassFact) and fact.no_value not in (None, "error")):
+        message = f"{empty} values are empty; say no_value: absent, not_annotated or missing."
+        work.problem("no-value", path, message)
+    values = ValueMap(fact.map, fact.match, fact.drop, work.taxonomy)
+    work.problems += compare_values(work.loaded, (*path, "map"), values, seen, partial=partial)
 
 
 def _counts(session: Session, table: str, column: str) -> dict[str, int]:
@@ -85,20 +71,26 @@ def _compare_states(
     path: tuple[str | int, ...],
     fact: FlagFact,
     seen: dict[str, int],
-    problems: list[Problem],
     *,
     partial: bool,
-) -> None:
+) -> list[Problem]:
+    problems = []
     for value, count in sorted(seen.items()):
         if value not in fact.states:
             message = f"the cell {value!r} stands {count} times in the data and has no state."
             allowed = tuple(fact.states)
             problems.append(
-                loaded.problem("unmapped-value", path, message, found=value, allowed=allowed, nearest=nearest(value, allowed))
+                loaded.problem(
+                    "unmapped-value",
+                    path,
+                    message,
+                    found=value,
+                    allowed=allowed,
+                    nearest=nearest(value, allowed),
+                )
             )
-    problems += [
-        _never_seen(loaded, (*path, value), value, partial=partial) for value in fact.states if value not in seen
-    ]
+    never = [value for value in fact.states if value not in seen]
+    return problems + [_never_seen(loaded, (*path, value), value, partial=partial) for value in never]
 
 
 def _never_seen(loaded: LoadedSpec, path: tuple[str | int, ...], line: str, *, partial: bool) -> Problem:

@@ -92,9 +92,7 @@ class Visible:
             if column.lower() in _MADE_LATER:
                 message = f"{column} is the clock; an expression gives the same result at any time."
             guess = nearest(column, known)
-            return loaded.problem(
-                "unknown-column", path, message, found=column, allowed=tuple(known), nearest=guess
-            )
+            return loaded.problem("unknown-column", path, message, found=column, allowed=tuple(known), nearest=guess)
         if len(holders) > 1 and column.lower() not in self._shared():
             choices = " or ".join(f"{source}.{column}" for source in holders)
             return loaded.problem("ambiguous-column", path, f"the column {column!r} may mean {choices}; write which.")

@@ -88,16 +88,27 @@ class Work:
             self.problem("unknown-column", path, message, found=column, allowed=tuple(known), nearest=guess)
         return not missing
 
-    def fit(self, expressions: Expressions, visible: Visible | None = None, *, grouped: bool = False) -> bool:
-        """Check each expression's form and columns, and let the database resolve its types."""
+    def both_have(self, path: Path, source: str, using: Sequence[str]) -> bool:
+        """Whether ``from`` and another source both have the columns that they are joined on."""
+        missing = [side for side in (self.base, source) if not self.columns_exist(path, side, using)]
+        return not missing
+
+    def fit(self, expressions: Expressions, visible: Visible | None = None, *, group_by: Sequence[str] = ()) -> bool:
+        """Check each expression's form and columns, and let the database resolve its types.
+
+        Args:
+            group_by: columns of the group, where aggregates may stand.
+        """
         visible = visible or self.visible
         fits = True
+        grouping = f" GROUP BY {', '.join(quote(column) for column in group_by)}" if group_by else ""
         for path, text in expressions.values():
-            found = visible.check(self.loaded, path, text, grouped=grouped)
+            found = visible.check(self.loaded, path, text, grouped=bool(group_by))
             self.problems += found
             if not found:
+                reduced = grouping if parse_expression(text).aggregate else ""
                 try:
-                    self.session.table(f"SELECT ({text}\n) FROM {visible.sql()} LIMIT 0")
+                    self.session.table(f"SELECT ({text}\n) FROM {visible.sql()}{reduced} LIMIT 0")
                 except duckdb.Error as error:
                     self.problem("expression", path, self.session.explain(error), found=text)
                     fits = False

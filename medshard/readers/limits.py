@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from medshard.errors import ReadError
 
-__all__ = ["MAX_FILE_BYTES", "MAX_FRAMES", "MAX_PLANE_PIXELS", "MAX_VOLUME_BYTES", "check_plane", "check_volume"]
+__all__ = [
+    "MAX_FILE_BYTES",
+    "MAX_FRAMES",
+    "MAX_PLANE_PIXELS",
+    "MAX_VOLUME_BYTES",
+    "check_plane",
+    "check_volume",
+]
 
 MAX_FILE_BYTES = 8 * 2**30
 """Bytes of a source file that is read whole."""

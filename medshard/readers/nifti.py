@@ -43,7 +43,9 @@ class NiftiReader:
         """A file of one slice."""
         volume = self.volume([blob])
         if volume.voxels.ndim != 3 or volume.voxels.shape[0] != 1:
-            raise ReadError(f"has the shape {list(volume.voxels.shape)}; say kind: volume", error_class="several_frames")
+            raise ReadError(
+                f"has the shape {list(volume.voxels.shape)}; say kind: volume", error_class="several_frames"
+            )
         if volume.voxels.dtype not in (np.uint8, np.uint16, np.int16):
             raise ReadError(f"pixels of type {volume.voxels.dtype} are not read as a picture", error_class="pixel_type")
         spacing = volume.spacing_zyx_mm
@@ -84,7 +86,9 @@ def _open(blob: Blob) -> Any:
         image = kind.from_bytes(data)
         shape, dtype = tuple(image.shape), image.get_data_dtype()
     except Exception as error:  # noqa: BLE001 - nibabel raises many types, some with header text
-        raise DecodeError(f"the NIfTI header is damaged ({type(error).__name__})", error_class="damaged_header") from None
+        raise DecodeError(
+            f"the NIfTI header is damaged ({type(error).__name__})", error_class="damaged_header"
+        ) from None
     if dtype.fields is not None or dtype.kind not in "uif":
         raise ReadError(f"voxels of type {dtype} are not read", error_class="pixel_type")
     check_volume(shape, dtype.itemsize)
@@ -110,7 +114,9 @@ def _unpacked(data: bytes) -> bytes:
     except (zlib.error, gzip.BadGzipFile, EOFError) as error:
         raise DecodeError("the gzip stream is damaged or cut off", error_class="truncated") from error
     except Exception as error:  # noqa: BLE001 - as in _open
-        raise DecodeError(f"the NIfTI header is damaged ({type(error).__name__})", error_class="damaged_header") from None
+        raise DecodeError(
+            f"the NIfTI header is damaged ({type(error).__name__})", error_class="damaged_header"
+        ) from None
 
 
 def _values(image: Any) -> tuple[Array, list[str]]:
@@ -126,7 +132,9 @@ def _values(image: Any) -> tuple[Array, list[str]]:
     try:
         stored = np.asarray(image.dataobj.get_unscaled())
     except Exception as error:  # noqa: BLE001 - as in _open
-        raise DecodeError(f"the voxels are damaged or cut off ({type(error).__name__})", error_class="truncated") from None
+        raise DecodeError(
+            f"the voxels are damaged or cut off ({type(error).__name__})", error_class="truncated"
+        ) from None
     stored = stored.reshape(shape, order="A").astype(stored.dtype.newbyteorder("="), copy=False)
     notes: list[str] = []
     if slope in (1, None) and inter in (0, None):

@@ -112,7 +112,7 @@ def _opened(data: bytes) -> Iterator[PillowImage.Image]:
         raise
     except UnidentifiedImageError as error:
         raise DecodeError("is no picture that can be decoded") from error
-    except Exception as error:  # noqa: BLE001 - Pillow raises many types for damaged files
+    except Exception as error:
         raise DecodeError(f"cannot be decoded ({type(error).__name__})") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -83,7 +83,7 @@ class MediaBlock(Part):
 
 
 Block = Annotated[
-    Union[TextBlock, TermBlock, ValueBlock, QuoteBlock, RegionBlock, TimeBlock, MediaBlock],
+    TextBlock | TermBlock | ValueBlock | QuoteBlock | RegionBlock | TimeBlock | MediaBlock,
     Field(discriminator="type"),
 ]
 """Any block, told apart by ``type``."""
@@ -111,7 +111,18 @@ class Answer(Part):
     """
 
     type: Literal[
-        "choice", "choices", "yesno", "number", "set", "box", "boxes", "point", "interval", "sequence", "text", "free"
+        "choice",
+        "choices",
+        "yesno",
+        "number",
+        "set",
+        "box",
+        "boxes",
+        "point",
+        "interval",
+        "sequence",
+        "text",
+        "free",
     ]
     value: Any = None
     options: list[Option] = []

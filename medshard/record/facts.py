@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -198,7 +198,7 @@ class QaFact(_Fact):
 
 
 Fact = Annotated[
-    Union[LabelFact, RegionFact, MeasureFact, RelationFact, TextFact, IntervalFact, QaFact],
+    LabelFact | RegionFact | MeasureFact | RelationFact | TextFact | IntervalFact | QaFact,
     Field(discriminator="kind"),
 ]
 """Any fact, told apart by ``kind``."""

@@ -24,7 +24,14 @@ _MAGIC = b"MSLOC\0\0\x01"
 
 HEADER = np.dtype([("magic", "S8"), ("shards", "<u8"), ("parts", "<u8"), ("samples", "<u8"), ("spare", "V32")])
 BLOCK = np.dtype(
-    [("first", "<u8"), ("samples", "<u4"), ("parts", "<u2"), ("kind", "<u2"), ("first_sample", "<u8"), ("spare", "V8")]
+    [
+        ("first", "<u8"),
+        ("samples", "<u4"),
+        ("parts", "<u2"),
+        ("kind", "<u2"),
+        ("first_sample", "<u8"),
+        ("spare", "V8"),
+    ]
 )
 PART = np.dtype([("offset", "<u8"), ("size", "<u8"), ("crc32c", "<u4"), ("spare", "<u4")])
 

@@ -182,9 +182,9 @@ def _unpacked(name: str, handle: IO[bytes]) -> IO[bytes]:
         return handle
     packed_bytes = handle.seek(0, io.SEEK_END)
     handle.seek(0)
-    opener = {"z": gzip.open, "2": bz2.open}.get(name[-1], lzma.open)
+    opener = lzma.open if name.endswith("xz") else bz2.open if name.endswith("2") else gzip.open
     limit = min(MAX_UNPACKED_BYTES, MAX_RATIO * max(packed_bytes, 1024))
-    spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # type: ignore[assignment]  # noqa: SIM115
+    spool: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115
     try:
         with handle, opener(handle, "rb") as stream:
             total = 0

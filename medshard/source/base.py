@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -112,7 +113,9 @@ class RowTable:
 
 def _pattern_list(patterns: Patterns) -> list[FilePattern]:
     items = patterns if isinstance(patterns, list) else [patterns]
-    return [FilePattern(pattern=item) if isinstance(item, str) else item for item in items if not isinstance(item, FirstOf)]
+    return [
+        FilePattern(pattern=item) if isinstance(item, str) else item for item in items if not isinstance(item, FirstOf)
+    ]
 
 
 def match_patterns(patterns: Patterns, root: DataRoot) -> pa.Table:
@@ -142,7 +145,7 @@ def match_patterns(patterns: Patterns, root: DataRoot) -> pa.Table:
         tables.append(table)
     whole = pa.concat_tables(tables, promote_options="default").sort_by("path")
     paths = whole["path"].to_pylist()
-    twice = next((path for path, following in zip(paths, paths[1:], strict=False) if path == following), None)
+    twice = next((path for path, following in itertools.pairwise(paths) if path == following), None)
     if twice is not None:
         raise ReadError(f"two patterns of one source match the same file {twice!r}; use exclude or narrower patterns")
     return whole

@@ -75,5 +75,7 @@ def _read(
 def _header(record: list[str]) -> list[str]:
     twice = {column for column in record if record.count(column) > 1 and column}
     if twice:
-        raise ReadError(f"the header names {sorted(twice)[0]!r} twice; name the columns with columns: and skip_lines: 1")
+        raise ReadError(
+            f"the header names {sorted(twice)[0]!r} twice; name the columns with columns: and skip_lines: 1"
+        )
     return [column or f"column_{index + 1}" for index, column in enumerate(record)]

@@ -36,7 +36,9 @@ def parse_rows_path(path: str) -> list[tuple[str, str]]:
     while position < len(path):
         match = _STEP.match(path, position)
         if match is None:
-            raise JsonPathError(f"rows: {path!r}: after '$' come .name, [*], .* or .{{capture}}; see {path[position:]!r}")
+            raise JsonPathError(
+                f"rows: {path!r}: after '$' come .name, [*], .* or .{{capture}}; see {path[position:]!r}"
+            )
         capture, member = match.groups()
         if match[0] == "[*]":
             steps.append(("elements", ""))
@@ -92,7 +94,9 @@ def _cells(element: Any, captured: dict[str, str]) -> dict[str, str | None]:
     return {"value": cell_text(element), **captured}
 
 
-def _select(element: Any, steps: list[tuple[str, str]], captured: dict[str, str]) -> Iterator[tuple[Any, dict[str, str]]]:
+def _select(
+    element: Any, steps: list[tuple[str, str]], captured: dict[str, str]
+) -> Iterator[tuple[Any, dict[str, str]]]:
     if not steps:
         yield element, captured
         return

@@ -21,7 +21,7 @@ from medshard.spec.schema.facts import (
     NumberFact,
     TextColumnFact,
 )
-from medshard.spec.schema.sources import FilePattern, FilesSource, FirstOf
+from medshard.spec.schema.sources import FilePattern, FirstOf
 from medshard.spec.taxonomy import Taxonomy
 from medshard.spec.value_map import ValueMap, regex_problem
 
@@ -138,8 +138,7 @@ def _check_sources_named(loaded: LoadedSpec) -> list[Problem]:
         message = "the samples' own source is not joined to itself."
         problems.append(loaded.problem("self-join", ("samples", "join", spec.samples.from_), message))
     for slot, medium in spec.media.items():
-        source = spec.sources.get(medium.from_)
-        if medium.kind == "image" and medium.layers is None and isinstance(source, FilesSource) and medium.channels:
+        if medium.kind != "volume" and medium.channels is not None:
             message = "channels are for kind: volume."
             problems.append(loaded.problem("channels", ("media", slot, "channels"), message))
     return problems
@@ -155,9 +154,7 @@ def _check_slots_named(loaded: LoadedSpec) -> list[Problem]:
             message = f"{medium.like!r} is no slot."
             guess = nearest(medium.like, known)
             problems.append(
-                loaded.problem(
-                    "unknown-slot", ("media", slot, "like"), message, allowed=tuple(known), nearest=guess
-                )
+                loaded.problem("unknown-slot", ("media", slot, "like"), message, allowed=tuple(known), nearest=guess)
             )
     for name, fact in spec.facts.items():
         path: tuple[str | int, ...] = ("facts", name)
@@ -171,13 +168,11 @@ def _check_slots_named(loaded: LoadedSpec) -> list[Problem]:
             elif isinstance(fact, MaskClassFact) and spec.media[fact.of].instances is not None:
                 message = f"the slot {fact.of!r} holds instances; use kind: mask_instances."
                 problems.append(loaded.problem("instances", (*path, "kind"), message))
-        elif fact.of is not None and fact.of not in spec.samples.join:  # type: ignore[union-attr]
+        elif fact.of is not None and fact.of not in spec.samples.join:
             allowed = tuple(spec.samples.join)
-            message = f"{fact.of!r} is not joined; name it under samples.join."  # type: ignore[union-attr]
-            guess = nearest(fact.of, allowed)  # type: ignore[union-attr]
-            problems.append(
-                loaded.problem("not-joined", (*path, "of"), message, allowed=allowed, nearest=guess)
-            )
+            message = f"{fact.of!r} is not joined; name it under samples.join."
+            guess = nearest(fact.of, allowed)
+            problems.append(loaded.problem("not-joined", (*path, "of"), message, allowed=allowed, nearest=guess))
         for place, slot in enumerate(fact.slots or ()):
             if slot not in known:
                 message = f"{slot!r} is no slot."
@@ -248,9 +243,7 @@ def _check_map(
         try:
             taxonomy.find(name)
         except KeyError as error:
-            problems.append(
-                loaded.problem("unknown-concept", (*path, "map", value), f"{error.args[0]}.", found=name)
-            )
+            problems.append(loaded.problem("unknown-concept", (*path, "map", value), f"{error.args[0]}.", found=name))
     if not problems:
         try:
             ValueMap(fact.map, getattr(fact, "match", {}), getattr(fact, "drop", {}), taxonomy)
@@ -272,7 +265,12 @@ def _check_tasks(loaded: LoadedSpec) -> list[Problem]:
                 message = f"no task is called {name!r}."
                 problems.append(
                     loaded.problem(
-                        "unknown-task", path, message, found=name, allowed=tuple(known), nearest=nearest(name, known)
+                        "unknown-task",
+                        path,
+                        message,
+                        found=name,
+                        allowed=tuple(known),
+                        nearest=nearest(name, known),
                     )
                 )
     return problems

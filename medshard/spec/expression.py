@@ -19,18 +19,92 @@ from medshard.errors import nearest
 __all__ = ["AGGREGATES", "FUNCTIONS", "Expression", "ExpressionError", "parse_expression"]
 
 FUNCTIONS = frozenset(
-    """
-    lower upper trim ltrim rtrim replace translate concat substr substring left right length strlen strip_accents
-    starts_with ends_with prefix suffix contains lpad rpad reverse repeat split_part string_split regexp_extract regexp_replace
-    regexp_matches regexp_full_match instr position ascii chr
-    abs round floor ceil ceiling trunc sign sqrt power pow ln log10 greatest least
-    coalesce nullif ifnull if
-    json_extract_string json_array_length json_keys json_contains
-    list_value list_contains list_extract len array_length array_to_string
-    date_diff strptime try_strptime year month day
-    remap_uid
-    || + - * / // % ^ ~~ !~~ ~~* !~~* ~~~ between in
-    """.split()
+    [
+        "lower",
+        "upper",
+        "trim",
+        "ltrim",
+        "rtrim",
+        "replace",
+        "translate",
+        "concat",
+        "substr",
+        "substring",
+        "left",
+        "right",
+        "length",
+        "strlen",
+        "strip_accents",
+        "starts_with",
+        "ends_with",
+        "prefix",
+        "suffix",
+        "contains",
+        "lpad",
+        "rpad",
+        "reverse",
+        "repeat",
+        "split_part",
+        "string_split",
+        "regexp_extract",
+        "regexp_replace",
+        "regexp_matches",
+        "regexp_full_match",
+        "instr",
+        "position",
+        "ascii",
+        "chr",
+        "abs",
+        "round",
+        "floor",
+        "ceil",
+        "ceiling",
+        "trunc",
+        "sign",
+        "sqrt",
+        "power",
+        "pow",
+        "ln",
+        "log10",
+        "greatest",
+        "least",
+        "coalesce",
+        "nullif",
+        "ifnull",
+        "if",
+        "json_extract_string",
+        "json_array_length",
+        "json_keys",
+        "json_contains",
+        "list_value",
+        "list_contains",
+        "list_extract",
+        "len",
+        "array_length",
+        "array_to_string",
+        "date_diff",
+        "strptime",
+        "try_strptime",
+        "year",
+        "month",
+        "day",
+        "remap_uid",
+        "||",
+        "+",
+        "-",
+        "*",
+        "/",
+        "//",
+        "%",
+        "^",
+        "~~",
+        "!~~",
+        "~~*",
+        "!~~*",
+        "~~~",
+        "between",
+        "in",
+    ]
 )
 """Scalar functions and operators, by DuckDB's name; ``remap_uid`` is medshard's own."""
 
@@ -38,19 +112,62 @@ AGGREGATES = frozenset({"count", "count_star", "min", "max", "bool_and", "bool_o
 """Aggregates whose result does not depend on the order of rows; a sum of doubles does, so there is none."""
 
 _TYPES = frozenset(
-    """
-    INTEGER INT INT4 SIGNED BIGINT INT8 LONG SMALLINT INT2 TINYINT HUGEINT UBIGINT UINTEGER
-    DOUBLE FLOAT8 FLOAT REAL NUMERIC DECIMAL VARCHAR TEXT STRING BOOLEAN BOOL DATE TIMESTAMP
-    """.split()
+    [
+        "INTEGER",
+        "INT",
+        "INT4",
+        "SIGNED",
+        "BIGINT",
+        "INT8",
+        "LONG",
+        "SMALLINT",
+        "INT2",
+        "TINYINT",
+        "HUGEINT",
+        "UBIGINT",
+        "UINTEGER",
+        "DOUBLE",
+        "FLOAT8",
+        "FLOAT",
+        "REAL",
+        "NUMERIC",
+        "DECIMAL",
+        "VARCHAR",
+        "TEXT",
+        "STRING",
+        "BOOLEAN",
+        "BOOL",
+        "DATE",
+        "TIMESTAMP",
+    ]
 )
 
 _OPERATORS = frozenset(
-    """
-    OPERATOR_CAST OPERATOR_NOT OPERATOR_IS_NULL OPERATOR_IS_NOT_NULL OPERATOR_COALESCE OPERATOR_NULLIF OPERATOR_TRY
-    COMPARE_IN COMPARE_NOT_IN COMPARE_EQUAL COMPARE_NOTEQUAL COMPARE_LESSTHAN COMPARE_GREATERTHAN
-    COMPARE_LESSTHANOREQUALTO COMPARE_GREATERTHANOREQUALTO COMPARE_DISTINCT_FROM COMPARE_NOT_DISTINCT_FROM
-    COMPARE_BETWEEN COMPARE_NOT_BETWEEN CONJUNCTION_AND CONJUNCTION_OR ARRAY_EXTRACT CASE_EXPR
-    """.split()
+    [
+        "OPERATOR_CAST",
+        "OPERATOR_NOT",
+        "OPERATOR_IS_NULL",
+        "OPERATOR_IS_NOT_NULL",
+        "OPERATOR_COALESCE",
+        "OPERATOR_NULLIF",
+        "OPERATOR_TRY",
+        "COMPARE_IN",
+        "COMPARE_NOT_IN",
+        "COMPARE_EQUAL",
+        "COMPARE_NOTEQUAL",
+        "COMPARE_LESSTHAN",
+        "COMPARE_GREATERTHAN",
+        "COMPARE_LESSTHANOREQUALTO",
+        "COMPARE_GREATERTHANOREQUALTO",
+        "COMPARE_DISTINCT_FROM",
+        "COMPARE_NOT_DISTINCT_FROM",
+        "COMPARE_BETWEEN",
+        "COMPARE_NOT_BETWEEN",
+        "CONJUNCTION_AND",
+        "CONJUNCTION_OR",
+        "ARRAY_EXTRACT",
+        "CASE_EXPR",
+    ]
 )
 
 _PROPERTIES = frozenset({"CONSTANT", "COLUMN_REF"})
@@ -114,8 +231,21 @@ def _walk(
     node: dict[str, Any], columns: list[tuple[str, ...]], state: dict[str, bool], *, inside_aggregate: bool
 ) -> None:
     kind = str(node["class"])
-    if kind in ("BOUND_EXPRESSION", "SUBQUERY", "WINDOW", "LAMBDA", "STAR", "PARAMETER", "POSITIONAL_REFERENCE"):
-        words = {"SUBQUERY": "a subquery", "WINDOW": "a window function", "LAMBDA": "a lambda", "STAR": "a star"}
+    if kind in (
+        "BOUND_EXPRESSION",
+        "SUBQUERY",
+        "WINDOW",
+        "LAMBDA",
+        "STAR",
+        "PARAMETER",
+        "POSITIONAL_REFERENCE",
+    ):
+        words = {
+            "SUBQUERY": "a subquery",
+            "WINDOW": "a window function",
+            "LAMBDA": "a lambda",
+            "STAR": "a star",
+        }
         raise ExpressionError(f"{words.get(kind, kind.lower())} is not allowed in an expression")
     if kind == "COLUMN_REF":
         names = tuple(str(name) for name in node["column_names"])

@@ -24,7 +24,11 @@ def spec_json_schema() -> str:
     return json.dumps(_loosened(schema), indent=1, ensure_ascii=False) + "\n"
 
 
-_UNQUOTED = {"integer": ["integer", "string"], "number": ["number", "string"], "string": ["string", "number", "boolean"]}
+_UNQUOTED = {
+    "integer": ["integer", "string"],
+    "number": ["number", "string"],
+    "string": ["string", "number", "boolean"],
+}
 
 
 def _loosened(node: Any) -> Any:

@@ -106,7 +106,12 @@ def _problem(document: Document, detail: Any) -> Problem:
         allowed = _fields_beside(detail["loc"])
         message = f"{field!r} is not a field here."
         return document.problem(
-            "unknown-field", path, message, found=field, allowed=tuple(allowed), nearest=nearest(field, allowed)
+            "unknown-field",
+            path,
+            message,
+            found=field,
+            allowed=tuple(allowed),
+            nearest=nearest(field, allowed),
         )
     if kind == "literal_error":
         allowed = [part.strip("' ") for part in str(detail["ctx"]["expected"]).replace(" or ", ", ").split(",")]

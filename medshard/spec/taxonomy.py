@@ -18,7 +18,16 @@ from medshard.spec.yaml_text import read_yaml
 __all__ = ["Concept", "Taxonomy", "load_taxonomy"]
 
 _Category = Literal[
-    "modality", "anatomy", "department", "finding", "structure", "cell", "view", "section", "quantity", "attribute"
+    "modality",
+    "anatomy",
+    "department",
+    "finding",
+    "structure",
+    "cell",
+    "view",
+    "section",
+    "quantity",
+    "attribute",
 ]
 
 

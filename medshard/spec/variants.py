@@ -57,8 +57,8 @@ def _check(document: Document, rows: list[dict[str, TextTree]], body: TextTree) 
                 message = f"the parameter {name!r} is used nowhere; write {{{name}}} where it belongs."
                 problems.append(document.problem("variants", ("variants", index, name), message))
     if isinstance(body, dict):
-        name = body.get("name")
-        names = [str(_fill(name, row)) for row in rows] if isinstance(name, str) else []
+        written = body.get("name")
+        names = [str(_fill(written, row)) for row in rows] if isinstance(written, str) else []
         if len(set(names)) != len(rows):
             message = "two rows give the same dataset name; put a parameter such as {slug} into name."
             problems.append(document.problem("variants", ("name",), message))
@@ -84,12 +84,13 @@ def _fill(tree: TextTree, values: dict[str, TextTree | _Null] | dict[str, TextTr
     if whole and whole[1] in values:
         return values[whole[1]]
     names = [name for name in _PARAMETER.findall(tree) if name in values]
+    text = tree
     for name in names:
         value = values[name]
         if not isinstance(value, str):
             return _NULL
-        tree = tree.replace(f"{{{name}}}", value)
-    return tree
+        text = text.replace(f"{{{name}}}", value)
+    return text
 
 
 def _fill_key(key: str, values: dict[str, TextTree | _Null] | dict[str, TextTree]) -> str:

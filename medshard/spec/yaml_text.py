@@ -108,9 +108,7 @@ def _refuse(token: yaml.Token, file: str) -> Problem:
     return Problem("yaml-feature", f"{what} is not allowed here: write the value out.", file=file, line=line)
 
 
-def _convert(
-    node: yaml.Node, path: tuple[str | int, ...], document: Document, problems: list[Problem]
-) -> TextTree:
+def _convert(node: yaml.Node, path: tuple[str | int, ...], document: Document, problems: list[Problem]) -> TextTree:
     document.lines.setdefault(path, node.start_mark.line + 1)
     if len(path) > _MAX_DEPTH:
         problems.append(document.problem("yaml", path, f"is nested deeper than {_MAX_DEPTH} levels."))
@@ -122,17 +120,18 @@ def _convert(
                 problems.append(document.problem("yaml", path, "a key must be a word or text."))
                 continue
             key = str(key_node.value)
+            inner = (*path, key)
             line = key_node.start_mark.line + 1
             if key in mapping:
-                first = document.lines[(*path, key)]
+                first = document.lines[inner]
                 message = f"stands twice in one mapping, first on line {first}."
                 problems.append(Problem("duplicate-key", message, file=document.file, line=line, field=key))
                 continue
-            document.lines[(*path, key)] = line
-            mapping[key] = _convert(value_node, (*path, key), document, problems)
+            document.lines[inner] = line
+            mapping[key] = _convert(value_node, inner, document, problems)
         return mapping
     if isinstance(node, yaml.SequenceNode):
         return [_convert(item, (*path, index), document, problems) for index, item in enumerate(node.value)]
-    if node.value == "" and node.style is None:
+    if node.value == "" and getattr(node, "style", None) is None:
         problems.append(document.problem("no-value", path, "has no value; write '' for empty text."))
     return str(node.value)

@@ -10,9 +10,6 @@ from medshard.errors import StorageError
 __all__ = ["Fetch", "check_path", "coalesce", "cut"]
 
 
-
-
-
 @dataclass(frozen=True)
 class Fetch:
     """One read that serves several ranges.
@@ -55,7 +52,9 @@ def coalesce(ranges: Sequence[tuple[int, int]], *, max_gap_bytes: int, max_bytes
     return fetches
 
 
-def cut(ranges: Sequence[tuple[int, int]], fetches: Sequence[Fetch], data: Sequence[bytes | memoryview]) -> list[memoryview]:
+def cut(
+    ranges: Sequence[tuple[int, int]], fetches: Sequence[Fetch], data: Sequence[bytes | memoryview]
+) -> list[memoryview]:
     """The bytes of each range, as views into what was read."""
     found: list[memoryview] = [memoryview(b"")] * len(ranges)
     for fetch, buffer in zip(fetches, data, strict=True):

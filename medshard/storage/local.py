@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from medshard.errors import StorageError
@@ -31,10 +32,8 @@ class LocalStorage:
 
     def __del__(self) -> None:
         for handle in getattr(self, "_handles", {}).values():
-            try:
+            with suppress(OSError):
                 os.close(handle)
-            except OSError:
-                pass
 
     def _handle(self, path: str) -> int:
         if self._pid != os.getpid():  # file descriptors of a parent stay usable, but their bookkeeping is not shared

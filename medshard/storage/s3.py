@@ -19,7 +19,7 @@ _TIMEOUT_S = 30
 _RETRY_TIMEOUT_S = 120
 _MAX_RETRIES = 8
 
-# Note [obstore and fork]
+# Note [obstore and fork] ---
 # obstore runs a thread pool that does not survive a fork: a forked child of a process that has used it waits forever
 # (seen with 0.12.1). So the first process of a family that uses it is remembered, children inherit the memory, and a
 # child that finds another pid there refuses at once. A child of a parent that never used it may open its own.
@@ -85,7 +85,7 @@ class S3Storage:
         options = {"client_options": client, "retry_config": retry, **self._options}
         try:
             return S3Store(self._bucket, prefix=self._prefix or None, **options)
-        except Exception as error:  # noqa: BLE001 - obstore has one type an error of its builder
+        except Exception as error:
             raise StorageError(f"{self.url}: the S3 client cannot be made ({type(error).__name__})") from error
 
     def _failed(self, path: str, error: Exception) -> StorageError:
@@ -106,7 +106,7 @@ class S3Storage:
             return int(self._client().head(path)["size"])
         except StorageError:
             raise
-        except Exception as error:  # noqa: BLE001 - as in _open
+        except Exception as error:
             raise self._failed(path, error) from error
 
     def exists(self, path: str) -> bool:
@@ -118,7 +118,7 @@ class S3Storage:
             return False
         except StorageError:
             raise
-        except Exception as error:  # noqa: BLE001 - as in _open
+        except Exception as error:
             raise self._failed(path, error) from error
         return True
 
@@ -137,10 +137,12 @@ class S3Storage:
             data = memoryview(client.get_range(path, start=start, length=length))
         except StorageError:
             raise
-        except Exception as error:  # noqa: BLE001 - as in _open
+        except Exception as error:
             raise self._failed(path, error) from error
         if len(data) != length:
-            raise StorageError(f"{self.url}/{path}: {length - len(data)} bytes are missing from byte {start + len(data)}")
+            raise StorageError(
+                f"{self.url}/{path}: {length - len(data)} bytes are missing from byte {start + len(data)}"
+            )
         return data
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[Bytes]:
@@ -161,7 +163,7 @@ class S3Storage:
             )
         except StorageError:
             raise
-        except Exception as error:  # noqa: BLE001 - as in _open
+        except Exception as error:
             raise self._failed(path, error) from error
         waiting = iter(found)
         data = [memoryview(next(waiting)) if fetch.length else memoryview(b"") for fetch in fetches]
@@ -178,7 +180,7 @@ class S3Storage:
             found = [Entry(str(meta["path"]), int(meta["size"])) for page in pages for meta in page]
         except StorageError:
             raise
-        except Exception as error:  # noqa: BLE001 - as in _open
+        except Exception as error:
             raise self._failed(prefix, error) from error
         yield from sorted(found, key=lambda entry: entry.path)
 

@@ -39,11 +39,13 @@ def choose(
     for draft in drafts:
         weight = weights.get(draft.task, 1.0)
         place = draw("budget", budget.seed, key, draft.id)
-        if weight <= 0 or (not draft.varies and draw("constant", budget.seed, key, draft.task) >= budget.constant_share):
+        if weight <= 0 or (
+            not draft.varies and draw("constant", budget.seed, key, draft.task) >= budget.constant_share
+        ):
             continue
         ranked.setdefault(tasks[draft.task].family, []).append((place ** (1.0 / weight), draft))
-    for family in ranked.values():
-        family.sort(key=lambda entry: (-entry[0], entry[1].id))
+    for entries in ranked.values():
+        entries.sort(key=lambda entry: (-entry[0], entry[1].id))
     order = sorted(ranked, key=lambda family: draw("family", budget.seed, key, family))
     chosen: list[Draft] = []
     trivial = 0

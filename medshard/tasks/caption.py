@@ -62,7 +62,9 @@ class CaptionTask:
         variant = "labels_of_part" if anatomy else "labels"
 
         def offered(lang: Language) -> dict[str, object]:
-            words = {concept: view.term(concept, [labels[concept].id], lang) for concept in (*modality, *anatomy, *shown)}
+            words = {
+                concept: view.term(concept, [labels[concept].id], lang) for concept in (*modality, *anatomy, *shown)
+            }
             things = [words[concept].a if lang == "en" else words[concept] for concept in shown]
             part = {"part": words[anatomy[0]]} if anatomy else {}
             return {"modality": words[modality[0]], "shown": Joined.sentence(things, lang), **part}

@@ -75,7 +75,10 @@ class ClassificationTask:
             found += [
                 draft(
                     "no",
-                    lambda lang: {"thing": view.term(other, [], lang), "key": view.term(key, [label.id], lang)},
+                    lambda lang: {
+                        "thing": view.term(other, [], lang),
+                        "key": view.term(key, [label.id], lang),
+                    },
                     lambda _: Answer(type="yesno", value="no", check="yesno@1"),
                 ),
                 draft(

@@ -59,7 +59,9 @@ class MultilabelTask:
             ),
             answer=in_each(
                 lambda lang: Answer(
-                    type="set", value=[view.word(label.concept or "", lang) for label in present], check="set@1"
+                    type="set",
+                    value=[view.word(label.concept or "", lang) for label in present],
+                    check="set@1",
                 )
             ),
         )

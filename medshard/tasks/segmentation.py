@@ -25,7 +25,10 @@ class SegmentationTask:
             regions = [
                 fact
                 for fact in view.sample.facts
-                if isinstance(fact, RegionFact) and fact.of == label.id and fact.shape == "mask" and fact.instance is None
+                if isinstance(fact, RegionFact)
+                and fact.of == label.id
+                and fact.shape == "mask"
+                and fact.instance is None
             ]
             if len(regions) == 1 and set(label.slots) <= pictures:
                 found.append(self._draft(view, label, regions[0]))

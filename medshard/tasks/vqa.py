@@ -6,7 +6,7 @@ from medshard.record.base import Language
 from medshard.record.conversation import Answer, MadeBy, Option
 from medshard.record.facts import QaFact
 from medshard.tasks.base import Draft, View
-from medshard.tasks.words import Joined, Lettered, Quote
+from medshard.tasks.words import Joined, Lettered, Quote, Words
 
 __all__ = ["TASK"]
 
@@ -23,11 +23,16 @@ class VqaTask:
 
     def drafts(self, view: View) -> list[Draft]:
         """One a question."""
-        return [self._draft(fact) for fact in view.sample.facts if isinstance(fact, QaFact) and fact.lang in ("en", "zh")]
+        return [
+            self._draft(fact) for fact in view.sample.facts if isinstance(fact, QaFact) and fact.lang in ("en", "zh")
+        ]
 
     def _draft(self, fact: QaFact) -> Draft:
         lang: Language = "zh" if fact.lang == "zh" else "en"
-        offered = {"question": Quote(fact.question, [fact.id]), "answer": Quote(fact.answer, [fact.id])}
+        offered: dict[str, Words] = {
+            "question": Quote(fact.question, [fact.id]),
+            "answer": Quote(fact.answer, [fact.id]),
+        }
         variant = "given"
         answer = Answer(type="free", value=fact.answer)
         if fact.answer_type == "yesno":

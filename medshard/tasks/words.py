@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from medshard.record.conversation import Block, MediaBlock, QuoteBlock, RegionBlock, TermBlock, TextBlock, ValueBlock
+from medshard.record.conversation import (
+    Block,
+    MediaBlock,
+    QuoteBlock,
+    RegionBlock,
+    TermBlock,
+    TextBlock,
+    ValueBlock,
+)
 from medshard.spec.taxonomy import Concept
 
 __all__ = ["Joined", "Lettered", "Media", "Number", "Quote", "Region", "Term", "Words"]

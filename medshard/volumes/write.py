@@ -17,7 +17,13 @@ import numpy as np
 from medshard.engine import crc32c
 from medshard.readers.base import Affine, Array, Mask, Volume
 from medshard.volumes.layout import MISSING, ArrayLayout, compress, layout_for
-from medshard.volumes.pyramid import MAX_LEVELS, coarser_affine, coarser_factors, halve_intensity, halve_labels
+from medshard.volumes.pyramid import (
+    MAX_LEVELS,
+    coarser_affine,
+    coarser_factors,
+    halve_intensity,
+    halve_labels,
+)
 
 __all__ = ["VolumeEntry", "write_volume"]
 

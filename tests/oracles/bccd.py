@@ -19,8 +19,7 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 def expected(root: Path) -> Expected:
     base, counts, samples = root / "BCCD", Counter(), {}
     lists = {
-        s: (base / "ImageSets/Main" / f"{s}.txt").read_text().split()
-        for s in ("train", "val", "test", "trainval")
+        s: (base / "ImageSets/Main" / f"{s}.txt").read_text().split() for s in ("train", "val", "test", "trainval")
     }
     splits = {stem: split for split in ("train", "val", "test") for stem in lists[split]}
     images = {p.stem: p for p in (base / "JPEGImages").glob("*.jpg")}

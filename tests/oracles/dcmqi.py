@@ -22,9 +22,7 @@ ZIP = "data/paramaps/pm-example-dcm.zip"
 
 def expected(root: Path) -> Expected:
     series, samples, refused, counts = defaultdict(dict), {}, {}, Counter()
-    files = {
-        p.relative_to(root).as_posix(): p for p in sorted(root.rglob("*")) if p.suffix in (".dcm", ".seg")
-    }
+    files = {p.relative_to(root).as_posix(): p for p in sorted(root.rglob("*")) if p.suffix in (".dcm", ".seg")}
     with zipfile.ZipFile(root / ZIP) as archive:
         for name in sorted(n for n in archive.namelist() if n.endswith(".dcm")):
             files[f"{ZIP}!{name}"] = BytesIO(archive.read(name))
@@ -43,6 +41,4 @@ def expected(root: Path) -> Expected:
         samples[min(members)] = sample_of_slices(list(members.values()))
         counts["single_frame_files"] += len(members)
     counts["series"] = len(series)
-    return Expected(
-        samples, dict(counts), {f"modality.{m}": counts[f"not_images.{m}"] for m in NOT_IMAGES}, refused
-    )
+    return Expected(samples, dict(counts), {f"modality.{m}": counts[f"not_images.{m}"] for m in NOT_IMAGES}, refused)

@@ -24,9 +24,7 @@ def sample_of_slices(slices: list[Dataset]) -> ExpectedSample:
         for d in slices
     ]
     first = slices[0]
-    return _sample(
-        planes, first.ImageOrientationPatient, first.PixelSpacing, float(first.get("SliceThickness", 1))
-    )
+    return _sample(planes, first.ImageOrientationPatient, first.PixelSpacing, float(first.get("SliceThickness", 1)))
 
 
 def sample_of_frames(image: Dataset) -> ExpectedSample:

@@ -22,16 +22,12 @@ def expected(root: Path) -> Expected:
     samples = {}
     for folder in folders:
         array, affine = decode_nifti(folder / "segmentation.nii.gz")
-        sample = ExpectedSample(
-            group=folder.name, geometry=geometry_of(array, affine), masks=label_areas(array)
-        )
+        sample = ExpectedSample(group=folder.name, geometry=geometry_of(array, affine), masks=label_areas(array))
         record = records.get(folder.name, {})
         for name in FIELDS:
             value = record.get(name)
             raw = value if isinstance(value, str) else json.dumps(value)
-            sample.labels[name] = (
-                Label("", "null" if name in record else "missing") if value is None else Label(raw)
-            )
+            sample.labels[name] = Label("", "null" if name in record else "missing") if value is None else Label(raw)
         spacing = record.get("voxel_spacing", {})
         stated = [spacing.get(f"{axis}_spacing") for axis in "zyx"]  # the file's first axis is z
         counts["spacing_disagrees"] += stated != [float(v) for v in (affine[:3, :3] ** 2).sum(axis=0) ** 0.5]

@@ -25,16 +25,12 @@ def expected(root: Path) -> Expected:
     counts["folders"], counts["folders_without_row"] = len(folders), len(patients - set(rows))
     counts["cells_empty"] = sum(not v for row in rows.values() for v in row.values())
     counts["rows_mostly_empty"] = sum(sum(not v for v in row.values()) > 6 for row in rows.values())
-    for path in (
-        p for folder in folders for p in sorted(folder.glob("*.tif")) if not p.stem.endswith("_mask")
-    ):
+    for path in (p for folder in folders for p in sorted(folder.glob("*.tif")) if not p.stem.endswith("_mask")):
         patient, number = path.parent.name.rpartition("_")[0], path.stem.rpartition("_")[2]
         mask_path = path.with_name(f"{path.stem}_mask.tif")
         sample = ExpectedSample(group=patient, texts={"slice": number}, pixels=Pixels.of(decode_image(path)))
         row = rows.get(patient, {})
-        sample.labels = {
-            name: label(row.get(name)) for name in next(iter(rows.values())) if name != "Patient"
-        }
+        sample.labels = {name: label(row.get(name)) for name in next(iter(rows.values())) if name != "Patient"}
         if mask_path.exists():
             mask = decode_image(mask_path)
             sample.masks["mask"] = MaskArea.of(mask > 0)

@@ -33,8 +33,6 @@ def expected(root: Path) -> Expected:
         counts[f"decision.{record['final_decision']}"] += 1
         counts[f"decision.{sample.split}.{record['final_decision']}"] += 1
         samples[f"data/ori_pqal.json#{pmid}"] = sample
-    counts["truth_disagrees"] = sum(
-        v != records[k]["final_decision"] for k, v in truth.items() if k in records
-    )
+    counts["truth_disagrees"] = sum(v != records[k]["final_decision"] for k, v in truth.items() if k in records)
     counts["truth_without_record"] = len(set(truth) - set(records))
     return Expected(samples, dict(counts), {"truth_without_record": counts["truth_without_record"]})

@@ -53,9 +53,7 @@ def expected(root: Path) -> Expected:
         array, affine = decode_nifti(path)
         sample = ExpectedSample(group=image.split("/")[0], geometry=geometry_of(array, affine))
         sample.pixels = Pixels.of(array)
-        counts["images_with_scaled_integers"] += (
-            nib.load(path).get_data_dtype().kind == "i" and array.dtype.kind == "f"
-        )
+        counts["images_with_scaled_integers"] += nib.load(path).get_data_dtype().kind == "i" and array.dtype.kind == "f"
         counts["images_not_finite"] += not np.isfinite(array).all()
         counts["images_4d"] += array.ndim == 4
         for stem in stems:

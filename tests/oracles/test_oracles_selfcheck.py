@@ -80,9 +80,7 @@ def test_samples_name_existing_sources_and_well_formed_fields(shared: Path, name
         ("lgg_mri", {"rows": 110}),
     ],
 )
-def test_counts_are_those_published_for_the_whole_set(
-    shared: Path, name: str, counts: dict[str, int]
-) -> None:
+def test_counts_are_those_published_for_the_whole_set(shared: Path, name: str, counts: dict[str, int]) -> None:
     """Published by BCCD, BUSI, KiTS19, VQA-RAD, Open-i, PubMedQA (PQA-L) and the Kaggle LGG edition."""
     found = _expected(shared / "data" / name).counts
     assert {key: found[key] for key in counts} == counts
@@ -97,9 +95,7 @@ def test_counts_are_those_published_for_the_whole_set(
         ("figure1_covid_cxr", ("jpg", "png")),
     ],
 )
-def test_one_sample_per_image_file_of_the_provenance(
-    shared: Path, name: str, extensions: tuple[str, ...]
-) -> None:
+def test_one_sample_per_image_file_of_the_provenance(shared: Path, name: str, extensions: tuple[str, ...]) -> None:
     root = shared / "data" / name
     files = _provenance(root)["by_extension"]
     assert len(_expected(root).samples) == sum(files[e] for e in extensions)
@@ -108,9 +104,7 @@ def test_one_sample_per_image_file_of_the_provenance(
 @pytest.mark.parametrize("name", ["pillow_broken", "pydicom_tests"])
 def test_undecodable_files_are_those_of_the_provenance(shared: Path, name: str) -> None:
     root = shared / "data" / name
-    refused = {
-        k for k, why in _expected(root).refused.items() if why not in ("no_pixel_data", "no_dicom_preamble")
-    }
+    refused = {k for k, why in _expected(root).refused.items() if why not in ("no_pixel_data", "no_dicom_preamble")}
     assert refused == set(_provenance(root)["refused_by_readers"])
 
 

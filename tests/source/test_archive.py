@@ -89,7 +89,12 @@ def test_bombs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "data"),
-    [("x.zip", make_zip(FILES)[:60]), ("x.tgz", make_tar(FILES, "w:gz")[:60]), ("x.tar", b"no tar at all" * 100), ("x.zip", b"")],
+    [
+        ("x.zip", make_zip(FILES)[:60]),
+        ("x.tgz", make_tar(FILES, "w:gz")[:60]),
+        ("x.tar", b"no tar at all" * 100),
+        ("x.zip", b""),
+    ],
 )
 def test_damaged_archives_raise(name: str, data: bytes) -> None:
     with pytest.raises(ReadError):

@@ -50,7 +50,9 @@ def test_does_not_match(pattern: str, path: str) -> None:
     assert match(pattern, path) == []
 
 
-@pytest.mark.parametrize("pattern", ["{id", "id}", "{1x}.png", "/a/b", "a/", "a!/", "!/b", "{id:[}.png", "{id:(?P<x>a)}{x}"])
+@pytest.mark.parametrize(
+    "pattern", ["{id", "id}", "{1x}.png", "/a/b", "a/", "a!/", "!/b", "{id:[}.png", "{id:(?P<x>a)}{x}"]
+)
 def test_refused(pattern: str) -> None:
     with pytest.raises(PatternError):
         compile_pattern(pattern)

@@ -131,7 +131,9 @@ def test_coco_images_and_annotations(tmp_path: Path) -> None:
     coco = {
         "images": [{"id": 3, "file_name": "a.jpg", "width": 10, "height": 8}, {"id": 4, "file_name": "b.jpg"}],
         "categories": [{"id": 1, "name": "rbc"}],
-        "annotations": [{"id": 9, "image_id": 3, "category_id": 1, "bbox": [1, 2.5, 3, 4], "iscrowd": 0, "segmentation": []}],
+        "annotations": [
+            {"id": 9, "image_id": 3, "category_id": 1, "bbox": [1, 2.5, 3, 4], "iscrowd": 0, "segmentation": []}
+        ],
     }
     (tmp_path / "c.json").write_text(json.dumps(coco))
     images = rows(read(tmp_path, "{coco: c.json, rows: images}"))

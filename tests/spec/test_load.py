@@ -92,7 +92,11 @@ def test_messages(old: str, new: str, expected: str) -> None:
 
 
 def test_all_problems_at_once() -> None:
-    text = GOOD.replace("kind: image", "kind: imge").replace("patient: unknown, ", "").replace("id: CC-BY-4.0, evidence: page", "id: x, evidence: pag")
+    text = (
+        GOOD.replace("kind: image", "kind: imge")
+        .replace("patient: unknown, ", "")
+        .replace("id: CC-BY-4.0, evidence: page", "id: x, evidence: pag")
+    )
     assert {problem.line for problem in problems_of(text)} == {4, 7, 9}
 
 

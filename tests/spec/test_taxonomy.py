@@ -21,7 +21,12 @@ def test_shipped_taxonomy_is_complete() -> None:
 
 @pytest.mark.parametrize(
     ("name", "concept"),
-    [("x-ray", "modality/xray"), ("CT", "modality/ct"), ("finding/nodule", "finding/nodule"), ("wbc", "cell/white_blood_cell")],
+    [
+        ("x-ray", "modality/xray"),
+        ("CT", "modality/ct"),
+        ("finding/nodule", "finding/nodule"),
+        ("wbc", "cell/white_blood_cell"),
+    ],
 )
 def test_names_synonyms_and_ids_are_found(name: str, concept: str) -> None:
     assert load_taxonomy().find(name).id == concept
@@ -45,7 +50,9 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_two_concepts_cannot_claim_one_name(tmp_path: Path) -> None:
-    text = "category: finding\nconcepts:\n  a: {en: a, zh: 甲, synonyms: [same]}\n  b: {en: b, zh: 乙, synonyms: [Same]}\n"
+    text = (
+        "category: finding\nconcepts:\n  a: {en: a, zh: 甲, synonyms: [same]}\n  b: {en: b, zh: 乙, synonyms: [Same]}\n"
+    )
     with pytest.raises(SpecError, match="claimed by"):
         load_taxonomy(write(tmp_path, text))
 

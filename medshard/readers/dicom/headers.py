@@ -76,7 +76,7 @@ def is_dicom(head: bytes) -> bool:
     """By the prefix of PS3.10 7.1, or, for files without one, by a plausible first element of group 0002 or 0008."""
     if head[128:132] == b"DICM":
         return True
-    if head[:2] not in _PLAUSIBLE_GROUPS or len(head) < 8 or head[3:4] != b"\0" and head[:2] != b"\x00\x08":
+    if head[:2] not in _PLAUSIBLE_GROUPS or len(head) < 8 or (head[3:4] != b"\0" and head[:2] != b"\x00\x08"):
         return False
     explicit = head[4:6] in _CARETS
     implicit = head[:2] != b"\x00\x08" and int.from_bytes(head[4:8], "little") <= 128

@@ -41,7 +41,7 @@ class ConceptRef(Node):
         return self
 
 
-ValueMap = Union[Literal["same_name"], dict[str, Union[str, ConceptRef]]]
+ValueMap = Union[Literal["same_name"], dict[str, str | ConceptRef]]
 """Raw value → concept, closed both ways; ``same_name`` when values are the concepts' names."""
 
 
@@ -80,7 +80,7 @@ class _Fact(Node):
 
     slots: list[Name] | None = None
     scope: Literal["media", "study", "patient"] = "media"
-    by: Union[By, Attribution] = "unknown"
+    by: By | Attribution = "unknown"
     evidence: Evidence | dict[str, Evidence] | None = None
     note: str | None = None
 
@@ -95,7 +95,7 @@ class _Mapped(_Fact):
     """
 
     map: ValueMap = {}
-    match: dict[str, Union[str, ConceptRef]] = {}
+    match: dict[str, str | ConceptRef] = {}
     drop: dict[str, str] = {}
 
     @model_validator(mode="after")
@@ -280,16 +280,14 @@ def _kind_of_fact(value: Any) -> str | None:
 
 
 SpecFact = Annotated[
-    Union[
-        Annotated[ClassFact, Tag("class")],
-        Annotated[FlagFact, Tag("flags")],
-        Annotated[NumberFact, Tag("number")],
-        Annotated[BoxFact, Tag("boxes")],
-        Annotated[MaskClassFact, Tag("mask_classes")],
-        Annotated[InstanceFact, Tag("mask_instances")],
-        Annotated[TextColumnFact, Tag("text")],
-        Annotated[QaColumnsFact, Tag("qa")],
-    ],
+    Annotated[ClassFact, Tag("class")]
+    | Annotated[FlagFact, Tag("flags")]
+    | Annotated[NumberFact, Tag("number")]
+    | Annotated[BoxFact, Tag("boxes")]
+    | Annotated[MaskClassFact, Tag("mask_classes")]
+    | Annotated[InstanceFact, Tag("mask_instances")]
+    | Annotated[TextColumnFact, Tag("text")]
+    | Annotated[QaColumnsFact, Tag("qa")],
     Discriminator(
         _kind_of_fact,
         custom_error_type="fact_kind",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -61,7 +61,7 @@ class MediaSlot(Node):
     units: Unit | None = None
     spacing_yx_um: tuple[float, float] | None = None
     spacing_yx_mm: tuple[float, float] | None = None
-    view: Union[str, None] = None
+    view: str | None = None
     no_file: Absence | None = None
     evidence: Evidence | dict[str, Evidence] | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -84,8 +84,8 @@ class Samples(Node):
     group: list[Column] = []
     join: dict[SourceName, Join] = {}
     key: Expression | None = None
-    patient: Union[AtMost, Expression]
+    patient: AtMost | Expression
     study: Expression | None = None
-    split: Union[SplitMap, SplitFolds, SplitRandom, Expression, None] = None
+    split: SplitMap | SplitFolds | SplitRandom | Expression | None = None
     subject: SubjectColumns | None = None
     leave_out: dict[str, Expression] = {}

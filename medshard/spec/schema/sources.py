@@ -49,10 +49,10 @@ class FilePattern(Node):
 class FirstOf(Node):
     """Packagings of one release; exactly one may match."""
 
-    first_of: Annotated[list[Union[Pattern, FilePattern]], Field(min_length=2)]
+    first_of: Annotated[list[Pattern | FilePattern], Field(min_length=2)]
 
 
-Patterns = Union[Pattern, FilePattern, FirstOf, list[Union[Pattern, FilePattern]]]
+Patterns = Union[Pattern, FilePattern, FirstOf, list[Pattern | FilePattern]]
 
 
 class Unnest(Node):
@@ -171,7 +171,7 @@ class XmlSource(_Source):
 
     xml: Patterns
     rows: str = "."
-    columns: dict[Column, Union[str, XmlColumn]]
+    columns: dict[Column, str | XmlColumn]
 
 
 class CocoSource(_Source):
@@ -202,17 +202,15 @@ def _kind_of_source(value: Any) -> str | None:
 
 
 Source = Annotated[
-    Union[
-        Annotated[FilesSource, Tag("files")],
-        Annotated[CsvSource, Tag("csv")],
-        Annotated[TsvSource, Tag("tsv")],
-        Annotated[XlsxSource, Tag("xlsx")],
-        Annotated[JsonSource, Tag("json")],
-        Annotated[JsonlSource, Tag("jsonl")],
-        Annotated[XmlSource, Tag("xml")],
-        Annotated[CocoSource, Tag("coco")],
-        Annotated[DicomSource, Tag("dicom")],
-    ],
+    Annotated[FilesSource, Tag("files")]
+    | Annotated[CsvSource, Tag("csv")]
+    | Annotated[TsvSource, Tag("tsv")]
+    | Annotated[XlsxSource, Tag("xlsx")]
+    | Annotated[JsonSource, Tag("json")]
+    | Annotated[JsonlSource, Tag("jsonl")]
+    | Annotated[XmlSource, Tag("xml")]
+    | Annotated[CocoSource, Tag("coco")]
+    | Annotated[DicomSource, Tag("dicom")],
     Discriminator(
         _kind_of_source,
         custom_error_type="source_kind",

@@ -62,7 +62,7 @@ class Claim(Node):
     split: dict[str, int] = {}
     facts: dict[str, int] = {}
     files: dict[str, int] = {}
-    evidence: Union[Evidence, dict[str, Evidence]]
+    evidence: Evidence | dict[str, Evidence]
     note: str | None = None
 
 

@@ -106,9 +106,7 @@ def _outline(rng: np.random.Generator, theta: Plane, *, malignant: bool) -> Plan
     return edge * 0.84
 
 
-def draw_lesions(
-    rng: np.random.Generator, shape_yx: tuple[int, int], count: int, *, malignant: bool
-) -> list[Support]:
+def draw_lesions(rng: np.random.Generator, shape_yx: tuple[int, int], count: int, *, malignant: bool) -> list[Support]:
     """Outlines of lesions: the first well off the centre line, a smaller second on the other side.
 
     Benign ones are wider than tall and smooth, malignant ones taller than wide and spiculated.

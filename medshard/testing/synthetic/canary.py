@@ -112,14 +112,40 @@ def plant_in_dicom(dataset: Any, canary: str) -> None:
     """
     from pydicom.dataset import Dataset
 
-    keywords = (
-        "PatientName ReferringPhysicianName OperatorsName PerformingPhysicianName NameOfPhysiciansReadingStudy "
-        "PatientID OtherPatientNames InstitutionName InstitutionalDepartmentName StudyDescription SeriesDescription "
-        "ProtocolName PatientAddress MilitaryRank ManufacturerModelName DeviceSerialNumber MedicalAlerts Occupation "
-        "AccessionNumber StudyID StationName EthnicGroup PatientTelephoneNumbers "
-        "InstitutionAddress DerivationDescription PatientComments ImageComments AdditionalPatientHistory "
-        "StudyComments TextValue RetrieveURL StationAETitle"
-    ).split()
+    keywords = [
+        "PatientName",
+        "ReferringPhysicianName",
+        "OperatorsName",
+        "PerformingPhysicianName",
+        "NameOfPhysiciansReadingStudy",
+        "PatientID",
+        "OtherPatientNames",
+        "InstitutionName",
+        "InstitutionalDepartmentName",
+        "StudyDescription",
+        "SeriesDescription",
+        "ProtocolName",
+        "PatientAddress",
+        "MilitaryRank",
+        "ManufacturerModelName",
+        "DeviceSerialNumber",
+        "MedicalAlerts",
+        "Occupation",
+        "AccessionNumber",
+        "StudyID",
+        "StationName",
+        "EthnicGroup",
+        "PatientTelephoneNumbers",
+        "InstitutionAddress",
+        "DerivationDescription",
+        "PatientComments",
+        "ImageComments",
+        "AdditionalPatientHistory",
+        "StudyComments",
+        "TextValue",
+        "RetrieveURL",
+        "StationAETitle",
+    ]
     for keyword in keywords:
         setattr(dataset, keyword, canary)
     nested = Dataset()

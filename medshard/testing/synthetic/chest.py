@@ -61,7 +61,9 @@ _PLANS: tuple[tuple[str, ...], ...] = (
     ("Pleural effusion", "Consolidation"),
     ("Cardiomegaly", "Nodule"),
 )
-_CONTAINERS: tuple[tuple[Literal["MONOCHROME1", "MONOCHROME2"], Literal["PixelSpacing", "ImagerPixelSpacing"] | None], ...]
+_CONTAINERS: tuple[
+    tuple[Literal["MONOCHROME1", "MONOCHROME2"], Literal["PixelSpacing", "ImagerPixelSpacing"] | None], ...
+]
 _CONTAINERS = (
     ("MONOCHROME2", "PixelSpacing"),
     ("MONOCHROME2", None),
@@ -206,7 +208,17 @@ def _labels(
 
 
 def _write_table(path: Path, images: list[ChestImage], canary: str | None) -> None:
-    columns = ["image_path", "patient_id", "study_id", "split", "view", "sex", "age", *FINDING_COLUMNS, "report"]
+    columns = [
+        "image_path",
+        "patient_id",
+        "study_id",
+        "split",
+        "view",
+        "sex",
+        "age",
+        *FINDING_COLUMNS,
+        "report",
+    ]
     if canary is not None:
         columns.append("PatientName")
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -12,9 +12,7 @@ __all__ = ["bones"]
 _POSTERIOR_RIBS, _ANTERIOR_RIBS = 10, 6
 
 
-def bones(
-    rng: np.random.Generator, u: Plane, v: Plane, *, wall_u: Plane, half_width: float, apex_v: float
-) -> Plane:
+def bones(rng: np.random.Generator, u: Plane, v: Plane, *, wall_u: Plane, half_width: float, apex_v: float) -> Plane:
     """Attenuation of ribs, clavicles, shoulder blades, humeral heads and spine.
 
     Args:
@@ -80,9 +78,7 @@ def _ribs(
     return lined
 
 
-def _clavicles(
-    rng: np.random.Generator, out: Plane, v: Plane, on_left: NDArray[np.int64]
-) -> Plane:
+def _clavicles(rng: np.random.Generator, out: Plane, v: Plane, on_left: NDArray[np.int64]) -> Plane:
     """Collar bones: each an S from the breast bone up to the shoulder, one higher than the other."""
     along = np.clip((out - 0.035) / 0.36, 0, 1)
     height = (0.222 + 0.008 * rng.standard_normal(2, dtype=np.float32))[on_left]

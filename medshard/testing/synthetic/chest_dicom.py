@@ -44,7 +44,9 @@ def write_chest_dicom(
     }
     turned_over = image.photometric == "MONOCHROME1"
     stored = (4095 - shown) if turned_over else shown
-    dataset = new_image(_DX_FOR_PRESENTATION if is_dx else _CR_IMAGE, uids, stored, implicit_vr=turned_over and not is_dx)
+    dataset = new_image(
+        _DX_FOR_PRESENTATION if is_dx else _CR_IMAGE, uids, stored, implicit_vr=turned_over and not is_dx
+    )
     dataset.PatientID = image.patient_id
     dataset.PatientSex = image.sex
     dataset.PatientAge = f"{image.age_years:03d}Y"

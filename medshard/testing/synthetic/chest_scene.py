@@ -114,8 +114,8 @@ def paint_chest(rng: np.random.Generator, shape_yx: tuple[int, int], build: Habi
     vessels = lung_vessels(rng, shape_yx, u, v)
     attenuation += vessels * edge * (1 - 0.75 * heart)
     wall_u = _wall(build, v) * _left_narrower(u)
-    attenuation += bones(rng, u, v, wall_u=wall_u, half_width=build.half_width, apex_v=build.apex_v) * body * (
-        1 - 0.4 * heart
+    attenuation += (
+        bones(rng, u, v, wall_u=wall_u, half_width=build.half_width, apex_v=build.apex_v) * body * (1 - 0.4 * heart)
     )
     attenuation -= _gastric_bubble(rng, build, u, v)
     if build.female:

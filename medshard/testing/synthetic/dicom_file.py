@@ -29,7 +29,9 @@ def named_date(day: int) -> str:
     return (date(2001, 1, 1) + timedelta(days=day)).strftime("%Y%m%d")
 
 
-def new_image(sop_class_uid: str, uids: dict[str, str], pixels: NDArray[np.uint16], *, implicit_vr: bool = False) -> Any:
+def new_image(
+    sop_class_uid: str, uids: dict[str, str], pixels: NDArray[np.uint16], *, implicit_vr: bool = False
+) -> Any:
     """A data set with identity, empty type 2 attributes of patient, study and equipment, and 12-bit grey pixels.
 
     Args:
@@ -50,10 +52,16 @@ def new_image(sop_class_uid: str, uids: dict[str, str], pixels: NDArray[np.uint1
     dataset.SOPClassUID = sop_class_uid
     for keyword, uid in uids.items():
         setattr(dataset, keyword, uid)
-    for keyword in (
-        "PatientName PatientBirthDate StudyTime ReferringPhysicianName AccessionNumber StudyID Manufacturer "
-        "PositionReferenceIndicator"
-    ).split():
+    for keyword in [
+        "PatientName",
+        "PatientBirthDate",
+        "StudyTime",
+        "ReferringPhysicianName",
+        "AccessionNumber",
+        "StudyID",
+        "Manufacturer",
+        "PositionReferenceIndicator",
+    ]:
         setattr(dataset, keyword, "")
     rows, columns = pixels.shape
     dataset.SamplesPerPixel = 1

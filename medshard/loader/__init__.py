@@ -1,0 +1,1 @@
+"""Streams a corpus to trainers: order, state, decoding, batches."""

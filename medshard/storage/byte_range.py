@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from medshard.errors import StorageError
 
-__all__ = ["Fetch", "check_path", "coalesce", "cut"]
+__all__ = ["Fetch", "check_ranges", "coalesce", "cut", "past_the_end", "split"]
 
 
 @dataclass(frozen=True)
@@ -15,47 +15,83 @@ class Fetch:
     """One read that serves several ranges.
 
     Attributes:
-        start, length: what to read.
+        start: first byte, from the object's beginning.
+        length: bytes to read, at least 1.
         members: places of the served ranges in the list that was asked for.
     """
 
     start: int
     length: int
-    members: tuple[int, ...]
+    members: tuple[int, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """The byte after the last."""
+        return self.start + self.length
 
 
-def coalesce(ranges: Sequence[tuple[int, int]], *, max_gap_bytes: int, max_bytes: int) -> list[Fetch]:
-    """Reads that cover all ranges, in the order of their start.
+def check_ranges(where: str, ranges: Sequence[tuple[int, int]]) -> None:
+    """Raises ``StorageError`` for a negative start or length; ``where`` names the object."""
+    for start, length in ranges:
+        if start < 0 or length < 0:
+            raise StorageError(f"{where}: ({start}, {length}) is no (start, length) of bytes; both are 0 or more")
+
+
+def past_the_end(where: str, start: int, length: int, size: int) -> StorageError:
+    """The error of a range that an object does not have; ``where`` names the object."""
+    return StorageError(
+        f"{where}: {length} bytes from byte {start} were asked for, but it has {size} bytes; it is cut off, or the index "
+        "belongs to another version of it"
+    )
+
+
+def coalesce(ranges: Sequence[tuple[int, int]], max_gap_bytes: int, max_bytes: int) -> list[Fetch]:
+    """Reads that cover all ranges.
 
     Args:
-        ranges: (start, length), in any order, overlapping or not.
+        ranges: (start, length), in any order, overlapping or not. Empty ranges are in no read.
         max_gap_bytes: bytes that may be read in vain between two ranges.
-        max_bytes: length beyond which a read is not extended; a single range may be longer.
+        max_bytes: length beyond which a read is not extended. A longer range is a read of its own, shared only by
+            ranges inside it.
+
+    Returns:
+        Reads in the order of their start. Each range that is not empty lies inside the one read of which it is a member.
     """
-    order = sorted(range(len(ranges)), key=lambda place: ranges[place])
+    order = sorted((place for place, (_, length) in enumerate(ranges) if length), key=lambda place: ranges[place])
     fetches: list[Fetch] = []
     members: list[int] = []
     start = end = 0
     for place in order:
         first, length = ranges[place]
-        last = first + length
-        joins = members and first - end <= max_gap_bytes and max(end, last) - start <= max_bytes
-        if members and not joins:
+        last = max(end, first + length)
+        if members and last != end and (first - end > max_gap_bytes or last - start > max_bytes):
             fetches.append(Fetch(start, end - start, tuple(members)))
             members = []
-        if not members:
-            start, end = first, last
-        end = max(end, last)
+        if members:
+            end = last
+        else:
+            start, end = first, first + length
         members.append(place)
     if members:
         fetches.append(Fetch(start, end - start, tuple(members)))
     return fetches
 
 
+def split(start: int, length: int, max_bytes: int) -> list[Fetch]:
+    """A long range as reads of at most ``max_bytes``, end to end."""
+    return [Fetch(place, min(max_bytes, start + length - place)) for place in range(start, start + length, max_bytes)]
+
+
 def cut(
     ranges: Sequence[tuple[int, int]], fetches: Sequence[Fetch], data: Sequence[bytes | memoryview]
 ) -> list[memoryview]:
-    """The bytes of each range, as views into what was read."""
+    """The bytes of each range, as views into what was read.
+
+    Args:
+        ranges: as given to ``coalesce``.
+        fetches: what it returned.
+        data: the bytes of each read.
+    """
     found: list[memoryview] = [memoryview(b"")] * len(ranges)
     for fetch, buffer in zip(fetches, data, strict=True):
         view = memoryview(buffer)
@@ -63,15 +99,3 @@ def cut(
             start, length = ranges[place]
             found[place] = view[start - fetch.start : start - fetch.start + length]
     return found
-
-
-def check_path(url: str, path: str) -> str:
-    """The path itself.
-
-    Raises:
-        StorageError: it is absolute or leaves the root.
-    """
-    parts = path.split("/")
-    if path.startswith("/") or ".." in parts or "\\" in path or "\0" in path:
-        raise StorageError(f"{url}: the path {path!r} leaves the storage's root")
-    return path

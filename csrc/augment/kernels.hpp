@@ -1,0 +1,38 @@
+// The inner loops of resampling, one table of them a SIMD level.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "core/cpu.hpp"
+
+namespace medshard::augment {
+
+// Rows that the horizontal pass takes together: one SIMD lane a row.
+constexpr int kRows = 8;
+
+struct Kernels {
+  // out[i] += weight * in[i], i < count; `in` of the type that the name says.
+  void (*accumulate_u8)(float* out, const std::uint8_t* in, float weight, std::size_t count);
+  void (*accumulate_u16)(float* out, const std::uint16_t* in, float weight, std::size_t count);
+  void (*accumulate_i16)(float* out, const std::int16_t* in, float weight, std::size_t count);
+  void (*accumulate_f32)(float* out, const float* in, float weight, std::size_t count);
+
+  // tile[i * kRows + r] = rows[r * stride + i], i < count.
+  void (*transpose)(const float* rows, std::size_t stride, std::size_t count, float* tile);
+
+  // For every output pixel x and channel c, and each of the kRows rows:
+  //   out[(x * channels + c) * kRows + r] = sum over k < taps[x] of
+  //       weights[x * stride + k] * tile[((first[x] + k) * channels + c) * kRows + r]
+  void (*horizontal)(const float* tile, const int* first, const int* taps, const float* weights,
+                     std::size_t stride, std::size_t width, int channels, float* out);
+};
+
+const Kernels& scalar_kernels();
+const Kernels& avx2_kernels();
+const Kernels& avx512_kernels();
+
+// The table of a level that available_simd() lists.
+const Kernels& kernels_of(core::Simd level);
+
+}  // namespace medshard::augment

@@ -1,0 +1,72 @@
+#include <nanobind/ndarray.h>
+
+#include "bindings/buffer.hpp"
+#include "bindings/module.hpp"
+#include "decode/image.hpp"
+
+namespace nb = nanobind;
+
+namespace medshard::bindings {
+namespace {
+
+// The pixels as a numpy array that owns them: (H, W) or (H, W, C), uint8 or uint16.
+nb::object as_array(decode::Pixels&& pixels) {
+  auto* kept = new decode::Pixels(std::move(pixels));
+  nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<decode::Pixels*>(p); });
+  const std::size_t shape[3] = {kept->height, kept->width, static_cast<std::size_t>(kept->channels)};
+  const std::size_t axes = kept->channels == 1 ? 2 : 3;
+  const nb::dlpack::dtype type = kept->bits == 16 ? nb::dtype<std::uint16_t>() : nb::dtype<std::uint8_t>();
+  return nb::cast(nb::ndarray<nb::numpy>(kept->bytes.data(), axes, shape, owner, nullptr, type));
+}
+
+nb::dict read_header(nb::handle data) {
+  Buffer buffer(data);
+  const decode::Header header = decode::read_header(buffer.data(), buffer.size());
+  nb::dict told;
+  told["format"] = header.format == decode::Format::jpeg ? "jpeg" : "png";
+  told["width"] = header.width;
+  told["height"] = header.height;
+  told["channels"] = header.channels;
+  told["bits"] = header.bits;
+  told["progressive"] = header.progressive;
+  return told;
+}
+
+nb::object decode_image(nb::handle data, bool half, std::uint64_t max_pixels) {
+  Buffer buffer(data);
+  decode::Pixels pixels;
+  {
+    nb::gil_scoped_release release;
+    decode::decode(buffer.data(), buffer.size(), half, 0, max_pixels, pixels);
+  }
+  return as_array(std::move(pixels));
+}
+
+nb::bytes encode_png(nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro> array, int level) {
+  const bool wide = array.dtype() == nb::dtype<std::uint16_t>();
+  const std::size_t channels = array.ndim() == 3 ? array.shape(2) : 1;
+  const bool fits = (wide || array.dtype() == nb::dtype<std::uint8_t>()) &&
+                    (array.ndim() == 2 || array.ndim() == 3) &&
+                    (channels == 1 || channels == 3 || channels == 4);
+  if (!fits) {
+    throw nb::value_error("encode_png takes uint8 or uint16 of shape (H, W), (H, W, 3) or (H, W, 4)");
+  }
+  std::vector<std::uint8_t> encoded;
+  {
+    nb::gil_scoped_release release;
+    encoded = decode::encode_png(
+        static_cast<const std::uint8_t*>(array.data()), static_cast<std::uint32_t>(array.shape(1)),
+        static_cast<std::uint32_t>(array.shape(0)), static_cast<int>(channels), wide ? 16 : 8, level);
+  }
+  return nb::bytes(encoded.data(), encoded.size());
+}
+
+}  // namespace
+
+void bind_decode(nb::module_& m) {
+  m.def("read_header", &read_header, nb::arg("data"));
+  m.def("decode_image", &decode_image, nb::arg("data"), nb::arg("half"), nb::arg("max_pixels"));
+  m.def("encode_png", &encode_png, nb::arg("array"), nb::arg("level"));
+}
+
+}  // namespace medshard::bindings

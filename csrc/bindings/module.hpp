@@ -1,0 +1,12 @@
+// The parts of the extension module.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace medshard::bindings {
+
+void bind_core(nanobind::module_& m);
+void bind_decode(nanobind::module_& m);
+void bind_engine(nanobind::module_& m);
+
+}  // namespace medshard::bindings

@@ -1,0 +1,149 @@
+// JPEG through libjpeg-turbo's own interface, which can decode at half size and stop early.
+#include <csetjmp>
+#include <cstddef>
+#include <cstdio>
+// jpeglib.h needs size_t and FILE before it.
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include <string>
+
+#include "core/error.hpp"
+#include "decode/image.hpp"
+
+namespace medshard::decode {
+namespace {
+
+struct ErrorManager {
+  jpeg_error_mgr base;
+  std::jmp_buf escape;
+  char message[JMSG_LENGTH_MAX];
+  bool damaged;
+};
+
+void on_error(j_common_ptr info) {
+  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
+  errors->base.format_message(info, errors->message);
+  std::longjmp(errors->escape, 1);
+}
+
+void on_message(j_common_ptr info, int level) {
+  if (level >= 0) return;
+  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
+  switch (errors->base.msg_code) {
+    case JWRN_EXTRANEOUS_DATA:  // bytes between segments: the pixels are whole
+    case JWRN_JFIF_MAJOR:
+    case JWRN_ADOBE_XFORM:
+      return;
+    default:  // libjpeg would go on with grey blocks: such a picture is damaged
+      if (!errors->damaged) errors->base.format_message(info, errors->message);
+      errors->damaged = true;
+  }
+}
+
+void no_output(j_common_ptr) {}
+
+// Owns the decompressor. Nothing with a destructor may live between setjmp and longjmp, so the functions
+// below keep their state here and in plain variables.
+class Decompressor {
+ public:
+  Decompressor() {
+    info.err = jpeg_std_error(&errors.base);
+    errors.base.error_exit = on_error;
+    errors.base.emit_message = on_message;
+    errors.base.output_message = no_output;
+    errors.damaged = false;
+    errors.message[0] = '\0';
+  }
+  ~Decompressor() { jpeg_destroy_decompress(&info); }
+  Decompressor(const Decompressor&) = delete;
+  Decompressor& operator=(const Decompressor&) = delete;
+
+  // Each step returns false after an error, whose text is then in errors.message.
+  bool open(const std::uint8_t* data, std::size_t size) {
+    if (setjmp(errors.escape)) return false;
+    jpeg_create_decompress(&info);
+    jpeg_mem_src(&info, const_cast<unsigned char*>(data), static_cast<unsigned long>(size));
+    return jpeg_read_header(&info, TRUE) == JPEG_HEADER_OK;
+  }
+
+  bool start(bool half) {
+    if (setjmp(errors.escape)) return false;
+    info.out_color_space = info.num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    info.scale_num = 1;
+    info.scale_denom = half ? 2 : 1;
+    info.dct_method = JDCT_ISLOW;
+    info.do_fancy_upsampling = TRUE;
+    return jpeg_start_decompress(&info) != FALSE;
+  }
+
+  bool read_rows(std::uint8_t* out, std::size_t row_bytes, std::uint32_t rows) {
+    if (setjmp(errors.escape)) return false;
+    while (info.output_scanline < rows) {
+      JSAMPROW row = out + row_bytes * info.output_scanline;
+      if (jpeg_read_scanlines(&info, &row, 1) != 1) return false;
+    }
+    if (rows == info.output_height) jpeg_finish_decompress(&info);
+    return true;
+  }
+
+  [[noreturn]] void fail(const char* otherwise) const {
+    throw DecodeError(std::string("JPEG: ") + (errors.message[0] != '\0' ? errors.message : otherwise));
+  }
+
+  jpeg_decompress_struct info{};
+  ErrorManager errors{};
+};
+
+void check_kind(const Decompressor& decompressor) {
+  const auto& info = decompressor.info;
+  if (info.data_precision != 8) throw DecodeError("JPEG: samples of other than 8 bits are not decoded");
+  if (info.num_components != 1 && info.num_components != 3) {
+    throw DecodeError("JPEG: pictures of " + std::to_string(info.num_components) +
+                      " components are not decoded");
+  }
+}
+
+}  // namespace
+
+Header read_jpeg_header(const std::uint8_t* data, std::size_t size) {
+  Decompressor decompressor;
+  if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
+  check_kind(decompressor);
+  Header header;
+  header.format = Format::jpeg;
+  header.width = decompressor.info.image_width;
+  header.height = decompressor.info.image_height;
+  header.channels = decompressor.info.num_components;
+  header.bits = 8;
+  header.progressive = decompressor.info.progressive_mode != FALSE;
+  return header;
+}
+
+void decode_jpeg(const std::uint8_t* data, std::size_t size, bool half, std::uint32_t rows,
+                 std::uint64_t max_pixels, Pixels& out) {
+  Decompressor decompressor;
+  if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
+  check_kind(decompressor);
+  check_size(decompressor.info.image_width, decompressor.info.image_height, max_pixels);
+  if (!decompressor.start(half)) decompressor.fail("decoding cannot start");
+  out.width = decompressor.info.output_width;
+  out.height = decompressor.info.output_height;
+  out.channels = decompressor.info.output_components;
+  out.bits = 8;
+  out.bytes.resize(out.row_bytes() * out.height);
+  const std::uint32_t wanted = rows == 0 || rows > out.height ? out.height : rows;
+  if (!decompressor.read_rows(out.bytes.data(), out.row_bytes(), wanted))
+    decompressor.fail("rows are missing");
+  if (decompressor.errors.damaged) decompressor.fail("the stream is damaged");
+}
+
+std::string jpeg_version() {
+#define MEDSHARD_TEXT(x) #x
+#define MEDSHARD_EXPANDED(x) MEDSHARD_TEXT(x)
+  return MEDSHARD_EXPANDED(LIBJPEG_TURBO_VERSION);
+#undef MEDSHARD_EXPANDED
+#undef MEDSHARD_TEXT
+}
+
+}  // namespace medshard::decode

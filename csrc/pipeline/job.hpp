@@ -1,0 +1,52 @@
+// What is done to one sample, and where it goes. The layout is shared with Python (medshard/engine.py: JOB).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace medshard::pipeline {
+
+enum class Codec : std::uint8_t { compressed = 0, raw_u8 = 1, raw_u16 = 2, raw_i16 = 3, raw_f32 = 4 };
+enum class Output : std::uint8_t { f32 = 0, f16 = 1, bf16 = 2, u8 = 3, i16 = 4, i32 = 5 };
+
+struct Job {
+  std::uint64_t address;   // of the first byte of the stream, or of the raw samples
+  std::uint64_t size;      // in bytes
+  double box[4];           // x0 y0 x1 y1 of the stored picture: what fills the output
+  std::int32_t bounds[4];  // x0 y0 x1 y1: outside of it nothing is read
+  std::int32_t raw[3];     // height, width, channels of raw samples
+  std::uint32_t slot;      // place in the batch
+  float scale, bias;       // value = stored * scale + bias
+  std::uint8_t codec;
+  std::uint8_t flip_x, flip_y;
+  std::uint8_t spare[5];
+};
+static_assert(sizeof(Job) == 96, "medshard/engine.py holds the same layout");
+
+// What all samples of a batch share.
+struct Batch {
+  std::uint8_t* out = nullptr;  // slots, one after another
+  int channels = 3, height = 0, width = 0;
+  Output type = Output::f32;
+  bool channels_last = false;
+  bool nearest = false;  // masks: stored values, no mapping
+  bool clamp = true;     // values to 0..1 before mean and deviation
+  bool half = true;      // JPEG may be decoded at half size where twice the output is left
+  std::vector<float> mean, deviation;
+  std::uint64_t max_pixels = 0;
+};
+
+std::size_t bytes_of(Output type);
+
+// The scratch memory of one thread.
+struct Scratch;
+Scratch* make_scratch();
+void free_scratch(Scratch* scratch);
+
+// Decodes and resamples one sample into its slot. Returns an empty text, or what went wrong; the slot is then
+// zeros.
+std::string run_job(const Job& job, const Batch& batch, Scratch& scratch);
+
+}  // namespace medshard::pipeline

@@ -1,0 +1,233 @@
+// One sample from bytes to its slot: decode, sample, map, store.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <stdexcept>
+
+#include "augment/kernels.hpp"
+#include "core/cpu.hpp"
+#include "core/error.hpp"
+#include "pipeline/job.hpp"
+#include "pipeline/scratch.hpp"
+#include "pipeline/store.hpp"
+
+namespace medshard::pipeline {
+namespace {
+
+using augment::kRows;
+
+// Samples of any type, interleaved, rows one after another.
+struct Source {
+  const std::uint8_t* data = nullptr;
+  int height = 0, width = 0, channels = 0;
+  Codec type = Codec::raw_u8;
+};
+
+std::size_t bytes_of(Codec type) { return type == Codec::raw_u8 ? 1 : type == Codec::raw_f32 ? 4 : 2; }
+
+struct Window {
+  double box[4];
+  int bounds[4];
+};
+
+Source raw_source(const Job& job, std::uint64_t max_pixels) {
+  Source source;
+  source.data = reinterpret_cast<const std::uint8_t*>(job.address);
+  source.height = job.raw[0];
+  source.width = job.raw[1];
+  source.channels = job.raw[2];
+  source.type = static_cast<Codec>(job.codec);
+  if (source.height < 1 || source.width < 1) throw DecodeError("raw samples have no pixels");
+  decode::check_size(source.width, source.height, max_pixels);
+  const std::size_t bytes =
+      static_cast<std::size_t>(source.height) * source.width * source.channels * bytes_of(source.type);
+  if (bytes != job.size) throw DecodeError("raw samples are not of the size that their shape says");
+  return source;
+}
+
+// Decodes, at half size where the output needs no more, and moves the window accordingly.
+Source decoded_source(const Job& job, const Batch& batch, Window& window, Scratch& scratch) {
+  const auto* data = reinterpret_cast<const std::uint8_t*>(job.address);
+  const decode::Header header = decode::read_header(data, job.size);
+  const double wide = (job.box[2] - job.box[0]) / batch.width,
+               high = (job.box[3] - job.box[1]) / batch.height;
+  const bool half =
+      batch.half && !batch.nearest && header.format == decode::Format::jpeg && wide >= 2.0 && high >= 2.0;
+  if (half) {
+    for (double& edge : window.box) edge /= 2.0;
+    window.bounds[0] /= 2;
+    window.bounds[1] /= 2;
+    window.bounds[2] = (window.bounds[2] + 1) / 2;
+    window.bounds[3] = (window.bounds[3] + 1) / 2;
+  }
+  const std::uint32_t rows = static_cast<std::uint32_t>(std::max(window.bounds[3], 1));
+  decode::decode(data, job.size, half, rows, batch.max_pixels, scratch.pixels);
+  Source source;
+  source.data = scratch.pixels.bytes.data();
+  source.height = static_cast<int>(scratch.pixels.height);
+  source.width = static_cast<int>(scratch.pixels.width);
+  source.channels = scratch.pixels.channels;
+  source.type = scratch.pixels.bits == 16 ? Codec::raw_u16 : Codec::raw_u8;
+  return source;
+}
+
+void check_window(const Window& window, const Source& source) {
+  const int* b = window.bounds;
+  const bool inside =
+      b[0] >= 0 && b[1] >= 0 && b[2] <= source.width && b[3] <= source.height && b[0] < b[2] && b[1] < b[3];
+  const bool real = std::isfinite(window.box[0] + window.box[1] + window.box[2] + window.box[3]) &&
+                    window.box[0] < window.box[2] && window.box[1] < window.box[3];
+  if (!inside || !real) {
+    throw DecodeError("the crop reaches outside the picture of " + std::to_string(source.width) + " x " +
+                      std::to_string(source.height) + " pixels: the index and the stored picture disagree");
+  }
+}
+
+void accumulate(const augment::Kernels& kernels, const Source& source, int row, std::size_t first,
+                std::size_t count, float weight, float* out) {
+  const std::size_t offset = static_cast<std::size_t>(row) * source.width * source.channels + first;
+  switch (source.type) {
+    case Codec::raw_u16:
+      return kernels.accumulate_u16(out, reinterpret_cast<const std::uint16_t*>(source.data) + offset, weight,
+                                    count);
+    case Codec::raw_i16:
+      return kernels.accumulate_i16(out, reinterpret_cast<const std::int16_t*>(source.data) + offset, weight,
+                                    count);
+    case Codec::raw_f32:
+      return kernels.accumulate_f32(out, reinterpret_cast<const float*>(source.data) + offset, weight, count);
+    default:
+      return kernels.accumulate_u8(out, source.data + offset, weight, count);
+  }
+}
+
+// Rows first, because a row is contiguous whatever its type; then columns, eight output rows side by side.
+void sample_filtered(const Source& source, const Window& window, const Job& job, const Batch& batch,
+                     std::uint8_t* out, Scratch& scratch) {
+  static const augment::Kernels& kernels = augment::kernels_of(core::chosen_simd());
+  augment::make_weights(window.box[0], window.box[2], window.bounds[0], window.bounds[2], batch.width,
+                        job.flip_x != 0, scratch.columns);
+  augment::make_weights(window.box[1], window.box[3], window.bounds[1], window.bounds[3], batch.height,
+                        job.flip_y != 0, scratch.rows);
+  const augment::Weights& rows = scratch.rows;
+  const std::size_t begin = static_cast<std::size_t>(scratch.columns.lowest) * source.channels;
+  const std::size_t count =
+      static_cast<std::size_t>(scratch.columns.highest - scratch.columns.lowest) * source.channels;
+  for (int& first : scratch.columns.first) first -= scratch.columns.lowest;
+  scratch.lines.resize(count * kRows);
+  scratch.tile.resize(count * kRows);
+  scratch.sampled.resize(static_cast<std::size_t>(batch.width) * source.channels * kRows);
+  for (int y = 0; y < batch.height; y += kRows) {
+    const int height = std::min(kRows, batch.height - y);
+    std::fill(scratch.lines.begin(), scratch.lines.end(), 0.0f);
+    for (int r = 0; r < height; ++r) {
+      float* line = scratch.lines.data() + static_cast<std::size_t>(r) * count;
+      for (int k = 0; k < rows.taps[y + r]; ++k) {
+        const float weight = rows.values[(y + r) * rows.stride + k];
+        accumulate(kernels, source, rows.first[y + r] + k, begin, count, weight, line);
+      }
+    }
+    kernels.transpose(scratch.lines.data(), count, count, scratch.tile.data());
+    kernels.horizontal(scratch.tile.data(), scratch.columns.first.data(), scratch.columns.taps.data(),
+                       scratch.columns.values.data(), scratch.columns.stride, batch.width, source.channels,
+                       scratch.sampled.data());
+    store_rows(scratch.sampled.data(), source.channels, y, height, job, batch, out);
+  }
+}
+
+template <typename From, typename To>
+void copy_nearest(const Source& source, const Batch& batch, const Scratch& scratch, std::uint8_t* out) {
+  const auto* from = reinterpret_cast<const From*>(source.data);
+  auto* to = reinterpret_cast<To*>(out);
+  const std::size_t plane = static_cast<std::size_t>(batch.width) * batch.height;
+  for (int y = 0; y < batch.height; ++y) {
+    for (int x = 0; x < batch.width; ++x) {
+      const std::size_t pixel =
+          (static_cast<std::size_t>(scratch.nearest_rows[y]) * source.width + scratch.nearest_columns[x]) *
+          source.channels;
+      const std::size_t place = static_cast<std::size_t>(y) * batch.width + x;
+      for (int c = 0; c < batch.channels; ++c) {
+        // A mask with fewer channels than asked for has nothing in the others: channel 0 holds its first
+        // layer.
+        const To value = c < source.channels ? static_cast<To>(from[pixel + c]) : To{0};
+        to[batch.channels_last ? place * batch.channels + c : c * plane + place] = value;
+      }
+    }
+  }
+}
+
+template <typename From>
+void copy_nearest_as(const Source& source, const Batch& batch, const Scratch& scratch, std::uint8_t* out) {
+  switch (batch.type) {
+    case Output::u8:
+      return copy_nearest<From, std::uint8_t>(source, batch, scratch, out);
+    case Output::i16:
+      return copy_nearest<From, std::int16_t>(source, batch, scratch, out);
+    default:
+      return copy_nearest<From, std::int32_t>(source, batch, scratch, out);
+  }
+}
+
+void sample_nearest(const Source& source, const Window& window, const Job& job, const Batch& batch,
+                    std::uint8_t* out, Scratch& scratch) {
+  augment::make_nearest(window.box[0], window.box[2], window.bounds[0], window.bounds[2], batch.width,
+                        job.flip_x != 0, scratch.nearest_columns);
+  augment::make_nearest(window.box[1], window.box[3], window.bounds[1], window.bounds[3], batch.height,
+                        job.flip_y != 0, scratch.nearest_rows);
+  switch (source.type) {
+    case Codec::raw_u16:
+      return copy_nearest_as<std::uint16_t>(source, batch, scratch, out);
+    case Codec::raw_i16:
+      return copy_nearest_as<std::int16_t>(source, batch, scratch, out);
+    case Codec::raw_f32:
+      return copy_nearest_as<float>(source, batch, scratch, out);
+    default:
+      return copy_nearest_as<std::uint8_t>(source, batch, scratch, out);
+  }
+}
+
+}  // namespace
+
+std::size_t bytes_of(Output type) {
+  switch (type) {
+    case Output::u8:
+      return 1;
+    case Output::f32:
+    case Output::i32:
+      return 4;
+    default:
+      return 2;
+  }
+}
+
+Scratch* make_scratch() { return new Scratch; }
+void free_scratch(Scratch* scratch) { delete scratch; }
+
+std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
+  const std::size_t slot_bytes =
+      static_cast<std::size_t>(batch.channels) * batch.height * batch.width * bytes_of(batch.type);
+  std::uint8_t* out = batch.out + slot_bytes * job.slot;
+  try {
+    Window window;
+    std::copy(std::begin(job.box), std::end(job.box), window.box);
+    std::copy(std::begin(job.bounds), std::end(job.bounds), window.bounds);
+    const bool raw = static_cast<Codec>(job.codec) != Codec::compressed;
+    const Source source =
+        raw ? raw_source(job, batch.max_pixels) : decoded_source(job, batch, window, scratch);
+    check_window(window, source);
+    if (batch.nearest) {
+      sample_nearest(source, window, job, batch, out, scratch);
+    } else {
+      if (source.channels != 1 && source.channels != 3 && source.channels != 4) {
+        throw DecodeError("pictures of " + std::to_string(source.channels) + " channels are not sampled");
+      }
+      sample_filtered(source, window, job, batch, out, scratch);
+    }
+    return "";
+  } catch (const std::exception& error) {
+    std::memset(out, 0, slot_bytes);
+    const std::string what = error.what();
+    return what.empty() ? "failed without a reason" : what;
+  }
+}
+
+}  // namespace medshard::pipeline

@@ -1,0 +1,19 @@
+// Memory that a thread keeps from sample to sample.
+#pragma once
+
+#include <vector>
+
+#include "augment/weights.hpp"
+#include "decode/image.hpp"
+#include "pipeline/job.hpp"
+
+namespace medshard::pipeline {
+
+struct Scratch {
+  decode::Pixels pixels;
+  augment::Weights columns, rows;
+  std::vector<int> nearest_columns, nearest_rows;
+  std::vector<float> lines, tile, sampled;
+};
+
+}  // namespace medshard::pipeline

@@ -1,0 +1,113 @@
+#include "pipeline/store.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "augment/kernels.hpp"
+
+namespace medshard::pipeline {
+namespace {
+
+using augment::kRows;
+
+std::uint16_t to_bf16(float value) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
+    return static_cast<std::uint16_t>((bits >> 16) | 0x40u);  // NaN stays
+  bits += 0x7FFFu + ((bits >> 16) & 1u);                      // round half to even
+  return static_cast<std::uint16_t>(bits >> 16);
+}
+
+// IEEE 754 binary16, rounded half to even, in integers so that every machine gives the same bits.
+std::uint16_t to_f16(float value) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  const std::uint32_t sign = (bits >> 16) & 0x8000u;
+  const std::uint32_t magnitude = bits & 0x7FFFFFFFu;
+  if (magnitude > 0x7F800000u) return static_cast<std::uint16_t>(sign | 0x7E00u);
+  if (magnitude >= 0x477FF000u) return static_cast<std::uint16_t>(sign | 0x7C00u);  // rounds to infinity
+  if (magnitude < 0x33000001u) return static_cast<std::uint16_t>(sign);  // below half the least subnormal
+  const int exponent = static_cast<int>(magnitude >> 23) - 127;
+  std::uint32_t mantissa = (magnitude & 0x7FFFFFu) | 0x800000u;
+  int shift = 13;
+  std::uint32_t biased = 0;
+  if (exponent < -14) {
+    shift += -14 - exponent;
+  } else {
+    biased = static_cast<std::uint32_t>(exponent + 15) << 10;
+    mantissa &= 0x7FFFFFu;
+  }
+  const std::uint32_t kept = mantissa >> shift, rest = mantissa & ((1u << shift) - 1),
+                      half = 1u << (shift - 1);
+  const std::uint32_t rounded = kept + ((rest > half || (rest == half && (kept & 1u))) ? 1u : 0u);
+  return static_cast<std::uint16_t>(sign | (biased + rounded));
+}
+
+template <Output Type>
+inline void put(std::uint8_t* out, std::size_t index, float value) {
+  if constexpr (Type == Output::f32) {
+    reinterpret_cast<float*>(out)[index] = value;
+  } else if constexpr (Type == Output::f16) {
+    reinterpret_cast<std::uint16_t*>(out)[index] = to_f16(value);
+  } else if constexpr (Type == Output::bf16) {
+    reinterpret_cast<std::uint16_t*>(out)[index] = to_bf16(value);
+  } else if constexpr (Type == Output::u8) {
+    out[index] = static_cast<std::uint8_t>(std::min(std::max(std::nearbyint(value), 0.0f), 255.0f));
+  } else if constexpr (Type == Output::i16) {
+    reinterpret_cast<std::int16_t*>(out)[index] = static_cast<std::int16_t>(std::nearbyint(value));
+  } else {
+    reinterpret_cast<std::int32_t*>(out)[index] = static_cast<std::int32_t>(std::nearbyint(value));
+  }
+}
+
+// ITU-R BT.601 luma, as Pillow's conversion to grey.
+inline float grey_of(const float* pixel) {
+  return 0.299f * pixel[0] + 0.587f * pixel[kRows] + 0.114f * pixel[2 * kRows];
+}
+
+template <Output Type>
+void store(const float* sampled, int channels, int y, int count, const Job& job, const Batch& batch,
+           std::uint8_t* out) {
+  const std::size_t width = batch.width, plane = width * batch.height;
+  for (int r = 0; r < count; ++r) {
+    for (int c = 0; c < batch.channels; ++c) {
+      float scale = job.scale, bias = job.bias, mean = 0.0f, inverse = 1.0f;
+      if (!batch.mean.empty()) {
+        mean = batch.mean[batch.mean.size() == 1 ? 0 : c];
+        inverse = 1.0f / batch.deviation[batch.deviation.size() == 1 ? 0 : c];
+      }
+      const std::size_t row = static_cast<std::size_t>(y + r) * width;
+      for (std::size_t x = 0; x < width; ++x) {
+        const float* pixel = sampled + x * channels * kRows + r;
+        float value = channels == 1         ? pixel[0]
+                      : batch.channels == 1 ? grey_of(pixel)
+                                            : pixel[static_cast<std::size_t>(c) * kRows];
+        value = value * scale + bias;
+        if (batch.clamp) value = std::min(std::max(value, 0.0f), 1.0f);
+        value = Type == Output::u8 ? value * 255.0f : (value - mean) * inverse;
+        const std::size_t index = batch.channels_last ? (row + x) * batch.channels + c : c * plane + row + x;
+        put<Type>(out, index, value);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void store_rows(const float* sampled, int channels, int y, int count, const Job& job, const Batch& batch,
+                std::uint8_t* out) {
+  switch (batch.type) {
+    case Output::f32:
+      return store<Output::f32>(sampled, channels, y, count, job, batch, out);
+    case Output::f16:
+      return store<Output::f16>(sampled, channels, y, count, job, batch, out);
+    case Output::bf16:
+      return store<Output::bf16>(sampled, channels, y, count, job, batch, out);
+    default:
+      return store<Output::u8>(sampled, channels, y, count, job, batch, out);
+  }
+}
+
+}  // namespace medshard::pipeline

@@ -12,8 +12,18 @@ from numpy.typing import NDArray
 
 from medshard import _engine
 
-
-__all__ = ["JOB", "MAX_PIXELS", "BatchLayout", "Engine", "Header", "crc32c", "decode_image", "encode_png", "features", "read_header"]
+__all__ = [
+    "JOB",
+    "MAX_PIXELS",
+    "BatchLayout",
+    "Engine",
+    "Header",
+    "crc32c",
+    "decode_image",
+    "encode_png",
+    "features",
+    "read_header",
+]
 
 Bytes: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -45,7 +55,9 @@ _IMAGE_OUTPUTS = ("float32", "float16", "bfloat16", "uint8")
 _MASK_OUTPUTS = ("uint8", "int16", "int32")
 
 if JOB.itemsize != _engine.JOB_BYTES:
-    raise ImportError("medshard/engine.py and the built engine are of different versions; build again: pip install -e .")
+    raise ImportError(
+        "medshard/engine.py and the built engine are of different versions; build again: pip install -e ."
+    )
 
 
 @dataclass(frozen=True)
@@ -207,5 +219,3 @@ class Engine:
 def address_of(data: Bytes) -> int:
     """Where bytes lie, for ``JOB``; the object must outlive the run."""
     return int(np.frombuffer(data, np.uint8).ctypes.data)
-
-

@@ -49,6 +49,14 @@ class Storage(Protocol):
 
     url: str
 
+    def open(self) -> None:
+        """Make what reading needs, now instead of at the first read.
+
+        Raises:
+            StorageError: this process cannot read from here, and what to do instead.
+        """
+        ...
+
     def size(self, path: str) -> int:
         """Length of an object in bytes."""
         ...

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from medshard.errors import StorageError
 
-__all__ = ["Fetch", "check_ranges", "coalesce", "cut", "past_the_end", "split"]
+__all__ = ["Fetch", "check_ranges", "coalesce", "cut", "disjoint", "past_the_end", "split"]
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,35 @@ def check_ranges(where: str, ranges: Sequence[tuple[int, int]]) -> None:
 
 
 def past_the_end(where: str, start: int, length: int, size: int) -> StorageError:
-    """The error of a range that an object does not have; ``where`` names the object."""
+    """The error of a range that an object does not have.
+
+    Args:
+        where: names the object.
+        start: first byte asked for.
+        length: bytes asked for; 0 for all that follow.
+        size: bytes that it has.
+    """
+    asked = f"{length} bytes from byte {start}" if length else f"all bytes from byte {start}"
     return StorageError(
-        f"{where}: {length} bytes from byte {start} were asked for, but it has {size} bytes; it is cut off, or the index "
-        "belongs to another version of it"
+        f"{where}: {asked} were asked for, but it has {size}; it is cut off, or the index is of another version of it"
     )
+
+
+def disjoint(fetches: Sequence[Fetch]) -> list[list[int]]:
+    """Places of reads in groups in which no two touch or overlap.
+
+    For a reader that would join touching reads again. Reads in the order of their start, as ``coalesce`` and ``split``
+    give them, make two groups unless single ranges overlap.
+    """
+    groups: list[list[int]] = []
+    for place, fetch in enumerate(fetches):
+        for group in groups:
+            if fetches[group[-1]].end < fetch.start:
+                group.append(place)
+                break
+        else:
+            groups.append([place])
+    return groups
 
 
 def coalesce(ranges: Sequence[tuple[int, int]], max_gap_bytes: int, max_bytes: int) -> list[Fetch]:
@@ -55,7 +79,7 @@ def coalesce(ranges: Sequence[tuple[int, int]], max_gap_bytes: int, max_bytes: i
             ranges inside it.
 
     Returns:
-        Reads in the order of their start. Each range that is not empty lies inside the one read of which it is a member.
+        Reads in the order of their start. Each range that is not empty is a member of one read and lies inside it.
     """
     order = sorted((place for place, (_, length) in enumerate(ranges) if length), key=lambda place: ranges[place])
     fetches: list[Fetch] = []

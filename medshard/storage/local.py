@@ -101,6 +101,11 @@ class LocalStorage:
             start, length = start + len(piece), length - len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def open(self) -> None:
+        """The folder must be there."""
+        if not self.root.is_dir():
+            raise StorageError(f"{self.root}: there is no such folder")
+
     def size(self, path: str) -> int:
         """Length of a file in bytes."""
         with self._opened(path) as (_, size):

@@ -1,0 +1,45 @@
+"""Reads the bytes of a batch: neighbouring parts together, shards side by side, every part checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from medshard.corpus.corpus import Corpus
+from medshard.engine import crc32c
+from medshard.errors import MedshardError
+from medshard.loader.selection import Part
+from medshard.storage.base import Bytes
+
+__all__ = ["fetch_parts"]
+
+
+def fetch_parts(corpus: Corpus, parts: Sequence[Part], executor: Executor) -> list[Bytes | MedshardError]:
+    """The bytes of each part, or why it cannot be had.
+
+    A failed read of a shard fails only the parts that are in it.
+    """
+    by_shard: dict[int, list[int]] = {}
+    for place, part in enumerate(parts):
+        by_shard.setdefault(part.shard, []).append(place)
+
+    def read(shard: int) -> list[Bytes] | MedshardError:
+        ranges = [(parts[place].offset, parts[place].size_bytes) for place in by_shard[shard]]
+        try:
+            return corpus.storage.read_ranges(corpus.manifest.shards[shard].path, ranges)
+        except MedshardError as error:
+            return error
+
+    found: list[Bytes | MedshardError] = [b""] * len(parts)
+    for shard, data in zip(by_shard, executor.map(read, by_shard), strict=True):
+        for number, place in enumerate(by_shard[shard]):
+            found[place] = data if isinstance(data, MedshardError) else _checked(corpus, parts[place], data[number])
+    return found
+
+
+def _checked(corpus: Corpus, part: Part, data: Bytes) -> Bytes | MedshardError:
+    if crc32c(data) == part.crc32c:
+        return data
+    path = corpus.manifest.shards[part.shard].path
+    end = part.offset + part.size_bytes - 1
+    return MedshardError(f"{path}: bytes {part.offset}-{end} fail their checksum; the file is damaged or truncated")

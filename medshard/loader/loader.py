@@ -1,0 +1,385 @@
+"""The loader: a corpus as batches, in an order that is a pure function of (seed, position)."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import IterableDataset, get_worker_info
+
+from medshard.augment import Compiled, Operation, compile_operations
+from medshard.corpus.corpus import Corpus
+from medshard.engine import BatchLayout, Engine
+from medshard.errors import LoaderError, MedshardError
+from medshard.families import FAMILIES
+from medshard.loader.batch import Batch
+from medshard.loader.conversation import ItemText, item_text
+from medshard.loader.fetch import fetch_parts
+from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
+from medshard.loader.pixels import DTYPES, PixelPlan, draw_items, read_planes, sample_pixels
+from medshard.loader.prefetch import Prefetch
+from medshard.loader.selection import ItemLine, Part, Selection
+from medshard.loader.stats import Stats
+from medshard.loader.world import rank_and_world
+from medshard.record.conversation import Conversation
+from medshard.shards.sample_parts import parse_record
+from medshard.storage.base import Bytes
+
+__all__ = ["Loader"]
+
+_FETCH_THREADS = 8
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One step of this rank."""
+
+    epoch: int
+    items: NDArray[np.int64]
+    padded: NDArray[np.bool_]
+    state: OrderState
+
+
+@dataclass
+class _Read:
+    """The bytes of a step, and its geometry, which decides what of a volume is read."""
+
+    lines: list[ItemLine]
+    texts: list[ItemText | None]
+    plans: list[PixelPlan | LoaderError]
+    pictures: list[Bytes | MedshardError | None]
+    masks: list[Bytes | MedshardError | None]
+    picture_planes: list[NDArray[np.generic] | MedshardError | None]
+    mask_planes: list[NDArray[np.generic] | MedshardError | None]
+    problems: dict[int, str]
+
+
+class Loader(IterableDataset[Batch]):
+    """Streams a corpus, or a selection of one.
+
+    Each iteration is one epoch in which every item comes exactly once over all ranks. It works by itself (threads, no
+    worker processes needed) and inside ``torch.utils.data.DataLoader(loader, batch_size=None, num_workers=n)``; there,
+    call ``set_epoch`` before each epoch, since workers start from a copy of the loader.
+
+    Args:
+        corpus: from ``medshard.open``.
+        batch_size: items a step on this rank, as in torch; or
+        global_batch_size: items a step over all ranks.
+        transform: operations of ``medshard.augment``; needed when items have pictures.
+        shuffle: False for the order of the index.
+        seed: of order and augmentation.
+        remainder: what becomes of items that do not fill the last step of an epoch: ``short``, ``pad`` or ``drop``.
+        window: items that are mixed with one another; None mixes all with all, at the price of scattered reads.
+        threads: of the native engine; as many as cores by default, one in a DataLoader's worker.
+        device: ``cpu``.
+        on_error: ``raise``, or ``skip`` to deliver ``valid = False`` in the sample's place and count it.
+        by: ``item`` for one a conversation, ``sample`` for one a sample, without text.
+        image, mask: slots that are delivered; without ``image``, the only picture of each item.
+        channels: 1 or 3.
+        dtype: of pictures: float32, float16, bfloat16, uint8.
+        family: grammar of places and media in text.
+        rank, world_size: of this process; found by themselves under torch.distributed and torchrun.
+        prefetch: batches made ahead.
+
+    Raises:
+        LoaderError: arguments contradict each other or the corpus.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        batch_size: int | None = None,
+        *,
+        global_batch_size: int | None = None,
+        transform: Sequence[Operation] | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        remainder: Literal["short", "pad", "drop"] = "short",
+        window: int | None = 16_384,
+        threads: int | None = None,
+        device: str = "cpu",
+        on_error: Literal["raise", "skip"] = "raise",
+        by: Literal["item", "sample"] = "item",
+        image: str | None = None,
+        mask: str | None = None,
+        channels: int = 3,
+        dtype: str = "float32",
+        family: str = "plain",
+        rank: int | None = None,
+        world_size: int | None = None,
+        prefetch: int = 2,
+    ) -> None:
+        super().__init__()
+        _check_choice("remainder", remainder, ("short", "pad", "drop"))
+        _check_choice("on_error", on_error, ("raise", "skip"))
+        _check_choice("by", by, ("item", "sample"))
+        _check_choice("dtype", dtype, tuple(DTYPES))
+        if device != "cpu":
+            raise LoaderError(f"device={device!r}: batches are made on the CPU; move them with batch.to({device!r})")
+        if channels not in (1, 3):
+            raise LoaderError(f"channels is 1 or 3, not {channels}")
+        self.rank, self.world_size = rank_and_world(rank, world_size)
+        self.global_batch_size = _global_batch(batch_size, global_batch_size, self.world_size)
+        self.corpus, self.seed, self._threads, self._on_error = corpus, seed, threads, on_error
+        self._family = FAMILIES.get(family)
+        self._selection = Selection(corpus, image=image, mask=mask, by=by)
+        self._by, self._prefetch, self._mask_slot = by, max(1, prefetch), mask
+        self._compiled = self._compile(transform)
+        self._channels, self._dtype = channels, dtype
+        config = OrderConfig(seed=seed, shuffle=shuffle, remainder=remainder, window_items=window)
+        self._order = Order([self._selection.source], config)
+        self._next = OrderState()
+        self._delivered: OrderState | None = None
+        self._resumed = False
+        self._stats = Stats()
+        self._engine: Engine | None = None
+        self._running: weakref.ref[Prefetch[_Step, _Read, Batch]] | None = None
+
+    def _compile(self, transform: Sequence[Operation] | None) -> Compiled | None:
+        if transform is not None:
+            return compile_operations(transform)
+        manifest = self.corpus.manifest
+        pictures = any(
+            extension.startswith(("image", "mask")) or "." in extension
+            for s in manifest.shards
+            for extension in s.parts
+        )
+        if pictures or manifest.volumes:
+            raise LoaderError(
+                "the corpus has pictures: say transform=[...], such as [Resize((224, 224))] or "
+                "[RandomResizedCrop(224), RandomHorizontalFlip()] of medshard.augment"
+            )
+        return None
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Steps of an epoch on each rank."""
+        return self._order.steps(self.global_batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """The next iteration is this epoch, from its start."""
+        self._next, self._resumed = OrderState(epoch, 0), False
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state after the last batch that this loader handed out; in workers, use ``batch["state"]``."""
+        return self._dump(self._delivered or self._next)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state: the next iteration delivers what follows it.
+
+        Raises:
+            LoaderError: the state is of another corpus, selection, seed or order; names the difference.
+        """
+        self._next = OrderState.load(state, self._order.digest, self._order.parts)
+        self._delivered, self._resumed = self._next, True
+
+    def _dump(self, state: OrderState) -> dict[str, Any]:
+        return state.dump(self._order.digest, self._order.parts)
+
+    def stats(self) -> dict[str, Any]:
+        """Seconds a stage, counts, and what could not be delivered."""
+        return self._stats.told()
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = dict(self.__dict__)
+        kept.update(_engine=None, _running=None, _stats=Stats())
+        return kept
+
+    # -- iteration -----------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Batch]:
+        self._end_running()
+        start = self._next
+        self._next, self._resumed = OrderState(start.epoch + 1, 0), False
+        worker = get_worker_info()
+        every, first = (worker.num_workers, worker.id) if worker is not None else (1, 0)
+        self.corpus.storage.open()  # where this process cannot read, it says so now, whatever on_error is
+        if self._engine is None:
+            self._engine = Engine(self._threads or (1 if worker is not None else None))
+        executor = ThreadPoolExecutor(_FETCH_THREADS, thread_name_prefix="medshard-fetch")
+        made = Prefetch(
+            self._steps(start, every, first),
+            lambda step: self._read(step, executor),
+            self._make,
+            depth=self._prefetch,
+        )
+        self._running = weakref.ref(made)
+        try:
+            while True:
+                with self._stats.timed("wait"):
+                    batch = next(made, None)
+                if batch is None:
+                    return
+                self._delivered = OrderState(batch["state"]["epoch"], batch["state"]["offset"])
+                yield batch
+        finally:
+            made.close()
+            executor.shutdown(wait=False, cancel_futures=True)
+
+    def _end_running(self) -> None:
+        """An iteration that was left ends before the next begins."""
+        running = self._running() if self._running is not None else None
+        if running is not None:
+            running.close()
+
+    def _steps(self, start: OrderState, every: int, first: int) -> Iterator[_Step]:
+        """This rank's steps from a place on; of every ``every`` the one numbered ``first``."""
+        offset, number = start.offset, 0
+        while True:
+            plan = self._order.step(start.epoch, offset, self.global_batch_size)
+            if plan is None:
+                return
+            offset = plan.offset
+            if number % every == first:
+                yield self._step(start.epoch, plan)
+            number += 1
+
+    def _step(self, epoch: int, plan: BatchPlan) -> _Step:
+        mine = rank_slice(len(plan.items), self.rank, self.world_size)
+        after = OrderState(epoch + 1, 0) if plan.last else OrderState(epoch, plan.offset)
+        return _Step(epoch, plan.items[mine], plan.padded[mine], after)
+
+    # -- one step ------------------------------------------------------------------------------------------------
+
+    def _read(self, step: _Step, executor: ThreadPoolExecutor) -> _Read:
+        lines = self._selection.lines(step.items)
+        problems: dict[int, str] = {}
+        with self._stats.timed("read text"):
+            texts = self._texts(lines, executor, problems)
+        plans = draw_items(lines, texts, self._compiled, self.seed, step.epoch)
+        with self._stats.timed("read pixels"):
+            take = self._compiled.take_slice if self._compiled is not None else None
+            pictures = [line.picture for line in lines]
+            masks = [line.mask for line in lines]
+            parts = [medium.part if medium is not None else None for medium in (*pictures, *masks)]
+            data = self._fetch(parts, executor)
+            picture_planes = read_planes(self.corpus, pictures, plans, take, executor)
+            mask_planes = read_planes(self.corpus, masks, plans, take, executor)
+        count = len(lines)
+        return _Read(lines, texts, plans, data[:count], data[count:], picture_planes, mask_planes, problems)
+
+    def _fetch(self, parts: Sequence[Part | None], executor: ThreadPoolExecutor) -> list[Bytes | MedshardError | None]:
+        wanted = [place for place, part in enumerate(parts) if part is not None]
+        listed = [part for part in parts if part is not None]
+        self._stats.add("bytes", sum(part.size_bytes for part in listed))
+        found: list[Bytes | MedshardError | None] = [None] * len(parts)
+        for place, data in zip(wanted, fetch_parts(self.corpus, listed, executor), strict=True):
+            found[place] = data
+        return found
+
+    def _texts(
+        self, lines: list[ItemLine], executor: ThreadPoolExecutor, problems: dict[int, str]
+    ) -> list[ItemText | None]:
+        """The conversation of each item; None where its record could not be read."""
+        texts: list[ItemText | None] = []
+        for place, (line, data) in enumerate(zip(lines, self._fetch([x.record for x in lines], executor), strict=True)):
+            if isinstance(data, MedshardError) or data is None:
+                problems[place] = str(data)
+                texts.append(None)
+                continue
+            sample = parse_record(bytes(data))
+            texts.append(item_text(sample, self._conversation(line, sample.conversations)))
+        return texts
+
+    def _conversation(self, line: ItemLine, stored: list[Conversation]) -> Conversation | None:
+        if not line.id:
+            return None
+        newer = self.corpus.text_of(line.sample)
+        for conversation in stored if newer is None else newer:
+            if conversation.id == line.id:
+                return conversation
+        raise LoaderError(f"{line.key} has no conversation {line.id}: index and text disagree; run medshard verify")
+
+    def _make(self, step: _Step, read: _Read) -> Batch:
+        failed = dict(read.problems)
+        batch = Batch()
+        if self._compiled is not None:
+            with self._stats.timed("decode"):
+                failed.update(self._add_pixels(batch, read, self._compiled))
+        with self._stats.timed("collate"):
+            batch["text"] = [self._render(place, read, failed) for place in range(len(read.lines))]
+            batch["key"] = [line.key for line in read.lines]
+            batch["item"] = [f"{line.key}/{line.id}" if line.id else line.key for line in read.lines]
+            batch["valid"] = torch.tensor([place not in failed for place in range(len(read.lines))], dtype=torch.bool)
+            batch["padded"] = torch.from_numpy(step.padded.copy())
+            batch["state"] = self._dump(step.state)
+        self._account(read, failed)
+        return batch
+
+    def _add_pixels(self, batch: Batch, read: _Read, compiled: Compiled) -> dict[int, str]:
+        assert self._engine is not None
+        height, width = compiled.size
+        normalize = compiled.normalize
+        layout = BatchLayout(
+            height,
+            width,
+            self._channels,
+            self._dtype,
+            mean=tuple(normalize.mean) if normalize is not None else (),
+            deviation=tuple(normalize.std) if normalize is not None else (),
+        )
+        pictures = [line.picture for line in read.lines]
+        batch["image"], there, failed = sample_pixels(
+            self._engine, pictures, read.plans, read.pictures, read.picture_planes, layout, compiled
+        )
+        batch["has_image"] = torch.tensor(there, dtype=torch.bool)
+        batch["geometry"] = torch.tensor([_geometry_row(plan) for plan in read.plans], dtype=torch.float64).reshape(
+            -1, 4
+        )
+        if self._mask_slot is not None:
+            masks = [line.mask for line in read.lines]
+            layout = BatchLayout(height, width, 1, "int32", mask=True)
+            batch["mask"], there, more = sample_pixels(
+                self._engine, masks, read.plans, read.masks, read.mask_planes, layout, compiled
+            )
+            batch["has_mask"] = torch.tensor(there, dtype=torch.bool)
+            failed.update(more)
+        return failed
+
+    def _render(self, place: int, read: _Read, failed: dict[int, str]) -> list[dict[str, str]]:
+        text, plan = read.texts[place], read.plans[place]
+        if text is None or place in failed or isinstance(plan, LoaderError):
+            return []
+        delivered = {}
+        if plan.geometry is not None:
+            slots = text.conversation.slots if text.conversation is not None else []
+            delivered = dict.fromkeys(slots, plan.geometry.delivered())
+        return text.render(self._family, delivered)
+
+    def _account(self, read: _Read, failed: dict[int, str]) -> None:
+        self._stats.add("delivered", len(read.lines) - len(failed))
+        for place, reason in sorted(failed.items()):
+            line = read.lines[place]
+            number, _ = self.corpus.place_of(line.sample)
+            shard = self.corpus.manifest.shards[number]
+            if self._on_error == "raise":
+                raise LoaderError(f"{line.key} in {shard.path} cannot be delivered: {reason}")
+            self._stats.fail(shard.dataset, line.key, reason)
+
+
+def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    if value not in allowed:
+        raise LoaderError(f"{name}={value!r}; allowed: {', '.join(allowed)}")
+
+
+def _global_batch(batch_size: int | None, global_batch_size: int | None, world_size: int) -> int:
+    if (batch_size is None) == (global_batch_size is None):
+        raise LoaderError("give batch_size (a rank) or global_batch_size (over all ranks), one of the two")
+    total = batch_size * world_size if batch_size is not None else global_batch_size
+    if total is None or total < 1:
+        raise LoaderError(f"a batch has at least one item, not {batch_size or global_batch_size}")
+    return total
+
+
+def _geometry_row(plan: PixelPlan | LoaderError) -> tuple[float, float, float, float]:
+    if isinstance(plan, LoaderError) or plan.geometry is None:
+        return (1.0, 0.0, 1.0, 0.0)
+    seen = plan.geometry.delivered()
+    return (seen.scale_x, seen.offset_x, seen.scale_y, seen.offset_y)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -191,18 +190,24 @@ class Corpus:
             return None
         return np.frombuffer(bytes(self.storage.read(f"{path}/conversations.locator")), PART)
 
-    def text_of(self, row: int) -> list[Conversation] | None:
-        """A sample's conversations in the current text set; None when that is the one in the shards."""
-        places = self._text_places
+    def texts_of(self, rows: Sequence[int]) -> list[list[Conversation]] | None:
+        """Conversations of samples in the current text set; None when that is the one in the shards.
+
+        Raises:
+            CorpusError: the set is damaged.
+        """
+        places, folder = self._text_places, self.manifest.text.path
         if places is None:
             return None
-        entry = places[row]
-        data = self.storage.read(
-            f"{self.manifest.text.path}/conversations.jsonl", int(entry["offset"]), int(entry["size"])
-        )
-        if crc32c(data) != int(entry["crc32c"]):
-            raise CorpusError(f"{self.manifest.text.path}: the conversations of sample {row} fail their checksum")
-        return _CONVERSATIONS.validate_python(json.loads(bytes(data)))
+        entries = [places[row] for row in rows]
+        ranges = [(int(entry["offset"]), int(entry["size"])) for entry in entries]
+        found = []
+        lines = self.storage.read_ranges(f"{folder}/conversations.jsonl", ranges)
+        for row, entry, data in zip(rows, entries, lines, strict=True):
+            if crc32c(data) != int(entry["crc32c"]):
+                raise CorpusError(f"{folder}/conversations.jsonl: the line of sample {row} fails its checksum")
+            found.append(_CONVERSATIONS.validate_json(bytes(data)))
+        return found
 
 
 def open_corpus(url: str | Path, **options: Any) -> Corpus:

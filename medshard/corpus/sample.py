@@ -52,8 +52,8 @@ class CorpusSample:
     @cached_property
     def conversations(self) -> list[Conversation]:
         """The conversations of the corpus's current text set."""
-        newer = self._corpus.text_of(self.row)
-        return self.record.conversations if newer is None else newer
+        newer = self._corpus.texts_of([self.row])
+        return self.record.conversations if newer is None else newer[0]
 
     def medium(self, slot: str) -> Media:
         """What is in a slot.

@@ -279,23 +279,16 @@ class Loader(IterableDataset[Batch]):
     ) -> list[ItemText | None]:
         """The conversation of each item; None where its record could not be read."""
         texts: list[ItemText | None] = []
-        for place, (line, data) in enumerate(zip(lines, self._fetch([x.record for x in lines], executor), strict=True)):
+        records = self._fetch([line.record for line in lines], executor)
+        newer = self.corpus.texts_of([line.sample for line in lines])
+        for place, (line, data) in enumerate(zip(lines, records, strict=True)):
             if isinstance(data, MedshardError) or data is None:
                 problems[place] = str(data)
                 texts.append(None)
                 continue
             sample = parse_record(bytes(data))
-            texts.append(item_text(sample, self._conversation(line, sample.conversations)))
+            texts.append(item_text(sample, _conversation(line, newer[place] if newer else sample.conversations)))
         return texts
-
-    def _conversation(self, line: ItemLine, stored: list[Conversation]) -> Conversation | None:
-        if not line.id:
-            return None
-        newer = self.corpus.text_of(line.sample)
-        for conversation in stored if newer is None else newer:
-            if conversation.id == line.id:
-                return conversation
-        raise LoaderError(f"{line.key} has no conversation {line.id}: index and text disagree; run medshard verify")
 
     def _make(self, step: _Step, read: _Read) -> Batch:
         failed = dict(read.problems)
@@ -376,6 +369,16 @@ def _global_batch(batch_size: int | None, global_batch_size: int | None, world_s
     if total is None or total < 1:
         raise LoaderError(f"a batch has at least one item, not {batch_size or global_batch_size}")
     return total
+
+
+def _conversation(line: ItemLine, conversations: list[Conversation]) -> Conversation | None:
+    """The item's conversation; None for an item that is a sample."""
+    if not line.id:
+        return None
+    for conversation in conversations:
+        if conversation.id == line.id:
+            return conversation
+    raise LoaderError(f"{line.key} has no conversation {line.id}: index and text disagree; run medshard verify")
 
 
 def _geometry_row(plan: PixelPlan | LoaderError) -> tuple[float, float, float, float]:

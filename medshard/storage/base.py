@@ -50,10 +50,10 @@ class Storage(Protocol):
     url: str
 
     def open(self) -> None:
-        """Make what reading needs, now instead of at the first read.
+        """Makes what reading needs now, instead of at the first read.
 
         Raises:
-            StorageError: this process cannot read from here, and what to do instead.
+            StorageError: this process cannot read from here; says what to do instead.
         """
         ...
 

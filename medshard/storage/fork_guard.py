@@ -3,8 +3,8 @@
 Note [obstore and fork]: obstore runs a pool of threads that does not survive a fork. A forked child of a process that
 has used it, with any store, waits for ever in its first request (seen with obstore 0.12.1; tokio, on which it is built,
 does not support a fork once it runs). So the process that first uses obstore through medshard is remembered, children
-inherit the memory, and a child that finds another pid there refuses at once instead of hanging. A child of a parent that
-never used obstore may use it; importing it is no use. Use of obstore by code outside medshard is not seen here.
+inherit the memory, and a child that finds another pid there refuses at once instead of hanging. A child of a parent
+that never used obstore may use it; importing it is no use. Use of obstore by code outside medshard is not seen here.
 """
 
 from __future__ import annotations

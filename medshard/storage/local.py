@@ -102,9 +102,9 @@ class LocalStorage:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def open(self) -> None:
-        """The folder must be there."""
+        """Looks whether the folder is there."""
         if not self.root.is_dir():
-            raise StorageError(f"{self.root}: there is no such folder")
+            raise StorageError(f"{self.url}: there is no such folder")
 
     def size(self, path: str) -> int:
         """Length of a file in bytes."""
@@ -150,8 +150,7 @@ class LocalStorage:
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """Files below a folder. Links are followed as in reading; links to nothing, pipes and devices are left out."""
         prefix = check_prefix(self.url, prefix)
-        if not self.root.is_dir():
-            raise StorageError(f"{self.url}: there is no such folder")
+        self.open()
         top = self._resolve(prefix) if prefix else str(self.root)
         if os.path.isdir(top):
             yield from self._walk(top, f"{prefix}/" if prefix else "", ())

@@ -51,5 +51,4 @@ def check_prefix(url: str, prefix: str) -> str:
     Raises:
         StorageError: as in ``check_path``.
     """
-    prefix = prefix.removesuffix("/")
-    return check_path(url, prefix) if prefix else ""
+    return check_path(url, prefix.removesuffix("/")) if prefix else ""

@@ -31,8 +31,8 @@ class S3Storage:
 
     Reads are ranged GETs of at most 16 MiB, up to ten side by side for one call. A call that only fails raises within
     ``retry_s + stall_timeout_s`` (80 s) and a pause of at most 5 s where the store refuses, errs, hangs or breaks off,
-    and within ``retry_s + request_timeout_s`` (360 s) where it trickles. Fetching credentials from the machine's role
-    has the first limit for itself.
+    and within ``retry_s + request_timeout_s`` (360 s) where it trickles. A listing has ``retry_s`` twice; fetching
+    credentials from the machine's role has the first limit for itself.
 
     Args:
         url: ``s3://bucket/prefix``, taken as it stands (no percent escapes).
@@ -57,6 +57,10 @@ class S3Storage:
     def __repr__(self) -> str:
         return f"<S3Storage {self.url}>"
 
+    def open(self) -> None:
+        """Makes the client, without a request; refused in a forked process by Note [obstore and fork]."""
+        self._client.store  # noqa: B018 - made at its first use
+
     def _key(self, path: str) -> str:
         check_path(self.url, path)
         return f"{self._prefix}/{path}" if self._prefix else path
@@ -72,10 +76,6 @@ class S3Storage:
             return request(store)
         except client_errors() as error:
             raise self._failed(path, error) from None
-
-    def open(self) -> None:
-        """Make the client; see Note [obstore and fork]."""
-        self._client()
 
     def _failed(self, path: str, error: Exception) -> StorageError:
         url = f"{self.url}/{path}" if path else self.url

@@ -99,9 +99,9 @@ class S3Options:
             "config": self._config(),
             "client_options": {
                 "allow_http": allow_http,
-                "connect_timeout": timedelta(seconds=self.connect_timeout_s),
-                "read_timeout": timedelta(seconds=self.stall_timeout_s),
-                "timeout": timedelta(seconds=self.request_timeout_s),
+                "connect_timeout": f"{round(1000 * self.connect_timeout_s)}ms",
+                "read_timeout": f"{round(1000 * self.stall_timeout_s)}ms",
+                "timeout": f"{round(1000 * self.request_timeout_s)}ms",
             },
             "retry_config": {
                 "max_retries": _MAX_RETRIES,
@@ -163,5 +163,6 @@ class S3Client:
             # the client's own text may quote the options, and with them secrets
             raise StorageError(
                 f"s3://{self.bucket}: the S3 client cannot be made ({type(error).__name__}); check the AWS_* variables "
-                "and the options: both or none of the access key and the secret key, and a full endpoint address"
+                "and the options: both or none of the access key and the secret key, a full endpoint address; and "
+                "obstore 0.11 or later"
             ) from None

@@ -16,7 +16,7 @@ __all__ = ["client_errors", "is_broken_body", "is_past_the_end", "s3_error"]
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>([A-Za-z]{1,64})</Code>")
 _KIND = re.compile(r"\bHttpError \{\s*kind: ([A-Za-z]+)")
-_METADATA_ADDRESSES = ("//169.254.169.254/", "//[fd00:ec2::254]/")
+_METADATA = re.compile(r"/latest/(api/token|meta-data/iam/)")  # of the machine's metadata service
 
 _KEYS = "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _REACH = "check AWS_ENDPOINT_URL and the network"
@@ -73,7 +73,7 @@ def s3_error(url: str, endpoint: str, error: Exception) -> StorageError:
     status, code, kind = (_found(pattern, error) for pattern in (_STATUS, _CODE, _KIND))
     # only the host: an address may hold a password
     service = urlsplit(endpoint).hostname or "S3"
-    if any(address in str(error) for address in _METADATA_ADDRESSES):
+    if _METADATA.search(str(error).partition("\n")[0]):
         return StorageError(
             f"{url}: there are no credentials: none in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (profiles in ~/.aws "
             "are not read), and the machine has no role. For a public bucket set AWS_SKIP_SIGNATURE=true."

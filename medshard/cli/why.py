@@ -33,9 +33,8 @@ def command(corpus: str, key: str, as_json: bool) -> None:
         print_json(told)
         return
     click.echo(f"{told['key']}: {told['title']} ({told['dataset']}), licence {told['licence']['id']}")
-    click.echo(
-        f"  spec {told['spec_digest'][:16]}, build {told['build_digest'][:16]}, shard {told['shard']} sample {told['row']}"
-    )
+    digests = f"spec {told['spec_digest'][:16]}, build {told['build_digest'][:16]}"
+    click.echo(f"  {digests}, shard {told['shard']} sample {told['row']}")
     for row in told["source"]:
         place = row["file"] if row["row"] is None else f"{row['file']} row {row['row']}"
         click.echo(f"  {row['id']}: {place}  {row['digest'] or 'digest not taken'}")

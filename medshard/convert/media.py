@@ -15,14 +15,11 @@ from medshard.plan.row import MediaRef
 from medshard.readers import read_image, read_labels, read_volume
 from medshard.readers.base import Affine, Array, Blob, Image, Mask, Volume
 from medshard.record.sample import Media, MediaKind
+from medshard.shards.sample_parts import INT16_OFFSET
 from medshard.spec.schema import MediaSlot
 from medshard.spec.taxonomy import Taxonomy
 
-__all__ = ["INT16_OFFSET", "ReadMedia", "read_media"]
-
-INT16_OFFSET = 32768
-"""int16 values in a PNG are stored as value + 32768, since PNG samples are unsigned (PNG 3rd edition, 4.1)."""
-
+__all__ = ["ReadMedia", "read_media"]
 _UNITS = {"hu": "[hnsf'U]", "arbitrary": None, "suv": "g/mL{SUVbw}", "bq_per_ml": "Bq/mL"}
 _GRID_TOLERANCE_MM = 1e-3
 

@@ -71,7 +71,7 @@ def build_facts(
 
 
 def _add_stated(context: FactContext, media: Mapping[str, Media], out: Collector) -> None:
-    """What the spec states of every sample of the dataset: its modality and part of the body, where there is one only."""
+    """What the spec states of every sample: its modality and part of the body, where there is one only."""
     about = context.loaded.spec.about
     refined = {context.taxonomy[concept].category for concepts in context.concept_sets.values() for concept in concepts}
     slots = [slot for slot, medium in media.items() if medium.present and medium.kind in ("image", "volume", "video")]

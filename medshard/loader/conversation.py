@@ -1,4 +1,4 @@
-"""An item's conversation: what augmentation it allows, the regions that it cites, and its text once geometry is drawn."""
+"""An item's conversation: the augmentation it allows, the regions it cites, and its text once geometry is drawn."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Counter-based randomness: a number is a function of (seed, counters) and of nothing else.
 
-The mixing function is the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
-OOPSLA 2014; variant 13 of Stafford): a bijection of 64 bits in five operations, the same in numpy, C++ and CUDA.
+The mixing function is the finaliser of SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom
+number generators", OOPSLA 2014; variant 13 of Stafford): a bijection of 64 bits in five operations, the
+same in numpy, C++ and CUDA.
 """
 
 from __future__ import annotations

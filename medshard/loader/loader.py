@@ -60,7 +60,7 @@ class _Read:
     problems: dict[int, str]
 
 
-class Loader(IterableDataset[Batch]):
+class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read by mypy, being gigabytes
     """Streams a corpus, or a selection of one.
 
     Each iteration is one epoch in which every item comes exactly once over all ranks. It works by itself (threads, no
@@ -136,7 +136,6 @@ class Loader(IterableDataset[Batch]):
         self._order = Order([self._selection.source], config)
         self._next = OrderState()
         self._delivered: OrderState | None = None
-        self._resumed = False
         self._stats = Stats()
         self._engine: Engine | None = None
         self._running: weakref.ref[Prefetch[_Step, _Read, Batch]] | None = None
@@ -144,15 +143,9 @@ class Loader(IterableDataset[Batch]):
     def _compile(self, transform: Sequence[Operation] | None) -> Compiled | None:
         if transform is not None:
             return compile_operations(transform)
-        manifest = self.corpus.manifest
-        pictures = any(
-            extension.startswith(("image", "mask")) or "." in extension
-            for s in manifest.shards
-            for extension in s.parts
-        )
-        if pictures or manifest.volumes:
+        if self._selection.has_pictures:
             raise LoaderError(
-                "the corpus has pictures: say transform=[...], such as [Resize((224, 224))] or "
+                "the items have pictures: say transform=[...], such as [Resize((224, 224))] or "
                 "[RandomResizedCrop(224), RandomHorizontalFlip()] of medshard.augment"
             )
         return None
@@ -165,7 +158,7 @@ class Loader(IterableDataset[Batch]):
 
     def set_epoch(self, epoch: int) -> None:
         """The next iteration is this epoch, from its start."""
-        self._next, self._resumed = OrderState(epoch, 0), False
+        self._next = OrderState(epoch, 0)
 
     def state_dict(self) -> dict[str, Any]:
         """The state after the last batch that this loader handed out; in workers, use ``batch["state"]``."""
@@ -178,7 +171,7 @@ class Loader(IterableDataset[Batch]):
             LoaderError: the state is of another corpus, selection, seed or order; names the difference.
         """
         self._next = OrderState.load(state, self._order.digest, self._order.parts)
-        self._delivered, self._resumed = self._next, True
+        self._delivered = self._next
 
     def _dump(self, state: OrderState) -> dict[str, Any]:
         return state.dump(self._order.digest, self._order.parts)
@@ -197,7 +190,7 @@ class Loader(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         self._end_running()
         start = self._next
-        self._next, self._resumed = OrderState(start.epoch + 1, 0), False
+        self._next = OrderState(start.epoch + 1, 0)
         worker = get_worker_info()
         every, first = (worker.num_workers, worker.id) if worker is not None else (1, 0)
         self.corpus.storage.open()  # where this process cannot read, it says so now, whatever on_error is

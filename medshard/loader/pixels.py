@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from medshard.augment import Compiled, TakeSlice
 from medshard.augment.geometry import Geometry, draw_geometry
-from medshard.convert.media import INT16_OFFSET
 from medshard.corpus.corpus import Corpus
 from medshard.engine import CODECS, JOB, BatchLayout, Engine, address_of
 from medshard.errors import LoaderError, MedshardError
 from medshard.loader.conversation import ItemText
 from medshard.loader.counter import uniform
 from medshard.loader.selection import ItemLine, MediumLine
+from medshard.shards.sample_parts import INT16_OFFSET
 from medshard.storage.base import Bytes
 from medshard.volumes import VolumeReader
 

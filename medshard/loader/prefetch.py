@@ -24,8 +24,8 @@ class _End:
 class Prefetch(Generic[Step, Read, Made]):
     """An iterator over ``make(step, read(step))`` for every step, in order, some of them ahead.
 
-    Reading runs in threads of its own, making in one thread, so that both go on while the trainer computes. An exception
-    of either reaches the consumer in its place. ``close`` ends all threads.
+    Reading runs in threads of its own, making in one thread, so that both go on while the trainer computes. An
+    exception     of either reaches the consumer in its place. ``close`` ends all threads.
 
     Args:
         steps: what is to be made, consumed in one thread.

@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from medshard.corpus.corpus import Corpus
@@ -98,6 +100,18 @@ class Selection:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    @cached_property
+    def has_pictures(self) -> bool:
+        """Whether any item has something to look at."""
+        if self._by == "item" and self._image is None:
+            shown = pc.list_value_length(self.corpus.items["slots"].take(self.rows))
+            return bool((pc.sum(shown).as_py() or 0) > 0)
+        media = self.corpus.samples["media"].take(np.unique(self.samples)).combine_chunks().flatten()
+        seen = pc.and_(media.field("present"), pc.is_in(media.field("kind"), pa.array(_PICTURES)))
+        if self._image is not None:
+            seen = pc.and_(seen, pc.equal(media.field("slot"), self._image))
+        return bool(pc.any(seen).as_py())
 
     @cached_property
     def source(self) -> Source:

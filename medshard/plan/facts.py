@@ -15,7 +15,7 @@ __all__ = ["list_facts"]
 
 
 def list_facts(work: Work) -> None:
-    """``_fact_NAME``: (sample, file, row, field, _order, _place, c0, c1...) for every fact that is not made of pixels."""
+    """``_fact_NAME``: (sample, file, row, field, _order, _place, c0, c1...) for facts that are not made of pixels."""
     for name, fact in work.spec.facts.items():
         if not fact_cells(fact):
             if isinstance(fact, MaskClassFact) and f"media {fact.of}" not in work.unchecked:

@@ -122,8 +122,8 @@ def _nested(work: Work) -> pa.Table:
         "'cells': cells} ORDER BY fact_place, _order, _place) AS facts "
         f"FROM ({' UNION ALL '.join(facts)}) GROUP BY sample"
         if facts
-        else 'CREATE TABLE _facts (sample BIGINT, facts STRUCT(fact VARCHAR, file VARCHAR, "row" BIGINT, field VARCHAR, '
-        "cells VARCHAR[])[])"
+        else 'CREATE TABLE _facts (sample BIGINT, facts STRUCT(fact VARCHAR, file VARCHAR, "row" BIGINT, '
+        "field VARCHAR, cells VARCHAR[])[])"
     )
     said = work.session.table("SELECT * FROM _said LIMIT 0").column_names
     columns = ", ".join(
@@ -133,7 +133,8 @@ def _nested(work: Work) -> pa.Table:
     file, row = (quote(within(work.base, column)) for column in (FILE_COLUMN, ROW_COLUMN))
     return work.session.table(
         f"SELECT s.* EXCLUDE (first), {file} AS file, {row} AS row, media, facts "
-        f"FROM (SELECT sample, min(i) AS first, {columns} FROM _said SEMI JOIN _member USING (sample) GROUP BY sample) s "
+        f"FROM (SELECT sample, min(i) AS first, {columns} FROM _said SEMI JOIN _member USING (sample) "
+        "GROUP BY sample) s "
         f"JOIN {quote(work.base)} ON first = {work.base_index} "
         "LEFT JOIN _media USING (sample) LEFT JOIN _facts USING (sample) ORDER BY s.sample"
     )

@@ -125,8 +125,8 @@ class Session:
                 verb = source.unpivot
                 keep = [quote(column) for column in self._all(name) if column not in verb.columns]
                 parts = [
-                    f"SELECT {', '.join(keep)}, {_text(column)} AS {quote(verb.name)}, {quote(column)} AS {quote(verb.value)}, "
-                    f"{place} AS _place FROM {table}"
+                    f"SELECT {', '.join(keep)}, {_text(column)} AS {quote(verb.name)}, "
+                    f"{quote(column)} AS {quote(verb.value)}, {place} AS _place FROM {table}"
                     for place, column in enumerate(verb.columns)
                 ]
                 self._replace(
@@ -136,8 +136,8 @@ class Session:
             if source.unnest is not None:
                 items = f"json_extract_string({quote(source.unnest.column)}, '$[*]')"
                 sql = (
-                    f"SELECT *, unnest({items}) AS {quote(source.unnest.into)}, generate_subscripts({items}, 1) AS _place "
-                    f"FROM {table}"
+                    f"SELECT *, unnest({items}) AS {quote(source.unnest.into)}, "
+                    f"generate_subscripts({items}, 1) AS _place FROM {table}"
                 )
                 self._replace(name, f"SELECT * EXCLUDE (_place) FROM ({sql}) ORDER BY {INDEX}, _place")
             for column, text in source.derive.items():

@@ -23,7 +23,7 @@ def strip_jpeg(data: bytes) -> bytes | None:
     """The stream with tables, frame, scans and colour marks only.
 
     Returns:
-        None when not every trainer reads its kind (12 bits, arithmetic coding, lossless, hierarchical, four components).
+        None for kinds that not every trainer reads: 12 bits, arithmetic, lossless, hierarchical, four components.
 
     Raises:
         DecodeError: damaged, or cut off before its end.

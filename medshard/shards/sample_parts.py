@@ -11,10 +11,21 @@ from medshard.families import FAMILIES
 from medshard.families.base import Delivered, render_blocks
 from medshard.record.sample import Sample
 
-__all__ = ["PLAIN_EXTENSION", "RECORD_EXTENSION", "SampleParts", "parse_record", "plain_view", "record_bytes"]
+__all__ = [
+    "INT16_OFFSET",
+    "PLAIN_EXTENSION",
+    "RECORD_EXTENSION",
+    "SampleParts",
+    "parse_record",
+    "plain_view",
+    "record_bytes",
+]
 
 RECORD_EXTENSION = "record"
 PLAIN_EXTENSION = "json"
+
+INT16_OFFSET = 32768
+"""int16 values in a PNG are stored as value + 32768, since PNG samples are unsigned (PNG 3rd edition, 4.1)."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ __all__ = ["read_dicom"]
 
 
 def read_dicom(name: str, source: DicomSource, root: DataRoot, progress: Callable[[int], None]) -> SourceTable:
-    """Allow-listed attributes as text, and ``path`` and ``size``; a file that is no DICOM is left out with its reason."""
+    """Allow-listed attributes as text, and ``path`` and ``size``; a file that is no DICOM is left out."""
     files = match_patterns(source.dicom, root)
     sizes = dict(zip(files["path"].to_pylist(), files["size"].to_pylist(), strict=True))
 

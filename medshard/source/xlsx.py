@@ -17,7 +17,7 @@ __all__ = ["read_xlsx"]
 
 
 def read_xlsx(name: str, source: XlsxSource, root: DataRoot, progress: Callable[[int], None]) -> SourceTable:
-    """Cells as text: whole numbers without a point, dates as ISO 8601, empty as null; formulas by their stored value."""
+    """Cells as text: whole numbers without a point, dates as ISO 8601, empty as null; formulas by stored value."""
     try:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException

@@ -55,7 +55,7 @@ def sample_filtered(
     down = _axis_weights((box_xyxy[1], box_xyxy[3]), (bounds_xyxy[1], bounds_xyxy[3]), size_hw[0])
     part = pixels[: bounds_xyxy[3], : bounds_xyxy[2]]
     sampled = np.einsum("yh,hwc,xw->yxc", down, part, across, optimize=True)
-    return sampled[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+    return np.asarray(sampled[:: -1 if flip_y else 1, :: -1 if flip_x else 1], np.float64)
 
 
 def sample_nearest(
@@ -71,7 +71,7 @@ def sample_nearest(
     across = np.floor(box_xyxy[0] + (np.arange(size_hw[1]) + 0.5) * (box_xyxy[2] - box_xyxy[0]) / size_hw[1])
     down = np.floor(box_xyxy[1] + (np.arange(size_hw[0]) + 0.5) * (box_xyxy[3] - box_xyxy[1]) / size_hw[0])
     columns, rows = np.clip(across, 0, width - 1).astype(int), np.clip(down, 0, height - 1).astype(int)
-    return image[rows[:: -1 if flip_y else 1]][:, columns[:: -1 if flip_x else 1]]
+    return np.asarray(image[rows[:: -1 if flip_y else 1]][:, columns[:: -1 if flip_x else 1]])
 
 
 def to_channels(values: Array, channels: int) -> Array:
@@ -79,7 +79,7 @@ def to_channels(values: Array, channels: int) -> Array:
     if values.shape[-1] == 1:
         return np.repeat(values, channels, -1)
     if channels == 1:
-        return values[..., :3] @ np.array([[0.299], [0.587], [0.114]])
+        return np.asarray(values[..., :3] @ np.array([[0.299], [0.587], [0.114]]), np.float64)
     return values[..., :3]
 
 

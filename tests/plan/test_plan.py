@@ -161,8 +161,8 @@ samples:
   split: none
 facts:
   box:
-    {kind: boxes, of: boxes, value: c, corners: [x0, y0, x1, y1], frame: pixel_xy, origin: 0, inclusive: "no", covers: all,
-     map: same_name}
+    {kind: boxes, of: boxes, value: c, corners: [x0, y0, x1, y1], frame: pixel_xy, origin: 0, inclusive: "no",
+     covers: all, map: same_name}
 """
 
 
@@ -193,7 +193,7 @@ def test_unknown_and_ambiguous_columns_are_named_with_their_lines(tmp_path: Path
     (problem,) = caught.value.problems
     assert problem.code == "ambiguous-column"
     assert "images.path or labels.path" in problem.message
-    with pytest.raises(PlanError, match="the column 'findng' is not there. Did you mean 'finding'"):
+    with pytest.raises(PlanError, match=r"the column 'findng' is not there\. Did you mean 'finding'"):
         plan(tmp_path, body.replace("\"path = ''\"", "\"labels.path = 'y'\""))
 
 

@@ -53,7 +53,7 @@ def test_policies_need_a_patient(tmp_path: Path) -> None:
 def test_raw_words_must_be_mapped(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"1 samples have the split 'val'; map it"):
         build(tmp_path, "unknown", "part")
-    with pytest.raises(PlanError, match="'valid' is no split. Did you mean 'validation'"):
+    with pytest.raises(PlanError, match=r"'valid' is no split\. Did you mean 'validation'"):
         build(tmp_path, "unknown", "{value: part, map: {train: train, val: valid, test: test}}")
 
 

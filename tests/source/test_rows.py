@@ -105,7 +105,10 @@ def test_json_and_jsonl_that_are_none_are_left_out(tmp_path: Path) -> None:
     assert rows(read(tmp_path, "{jsonl: b.jsonl}")) == [{"a": "1", "b": None}, {"a": "2", "b": "3"}]
 
 
-VOC = "<a><size><width>640</width></size><object><name>WBC</name><b><x>1</x></b></object><object n='2'><name>RBC</name></object></a>"
+VOC = (
+    "<a><size><width>640</width></size><object><name>WBC</name><b><x>1</x></b></object>"
+    "<object n='2'><name>RBC</name></object></a>"
+)
 
 
 def test_xml_rows_columns_attributes_and_root_paths(tmp_path: Path) -> None:

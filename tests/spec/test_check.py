@@ -1,4 +1,4 @@
-"""What is found in a spec without data: names, patterns, expressions, concepts; and that every shipped spec is clean."""
+"""What is found in a spec without data: names, patterns, expressions, concepts; every shipped spec is clean."""
 
 from __future__ import annotations
 
@@ -37,8 +37,15 @@ def test_every_kind_of_mistake_is_found_at_once() -> None:
     (loaded,) = load_spec_text(BAD, "bad.yaml")
     found = {(problem.line, problem.code, problem.nearest) for problem in check_spec(loaded, load_taxonomy())}
     assert {code for _, code, _ in found} == {
-        "expression", "pattern", "unknown-source", "unknown-slot", "unknown-concept", "not-joined", "regex", "unknown-task",
-    }  # fmt: skip
+        "expression",
+        "pattern",
+        "unknown-source",
+        "unknown-slot",
+        "unknown-concept",
+        "not-joined",
+        "regex",
+        "unknown-task",
+    }
     assert (8, "unknown-source", "images") in found
     assert (11, "unknown-source", "masks") in found
     assert (11, "unknown-slot", "image") in found

@@ -7,13 +7,14 @@ import json
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medshard.loader.order.source import Source
-from medshard.loader.order.stage import OnceStage
+from medshard.loader.order.stage import HOLE, OnceStage
 
 __all__ = ["BatchPlan", "Order", "OrderConfig", "rank_slice"]
 
@@ -87,7 +88,7 @@ class Order:
         self._stages: OrderedDict[int, tuple[OnceStage, NDArray[np.int64]]] = OrderedDict()
         self._rounds: OrderedDict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64]]] = OrderedDict()
 
-    @property
+    @cached_property
     def parts(self) -> dict[str, Any]:
         """What decides the sequence, in plain types."""
         config = self.config
@@ -98,17 +99,14 @@ class Order:
             "round_columns": config.round_columns,
             "window_items": config.window_items,
             "remainder": config.remainder,
-            "sources": [f"{source.name}: {len(source)} items {source.digest[:16]}" for source in self.sources],
+            "items": self.items,
+            "sources": [source.describe() for source in self.sources],
         }
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Names the sequence: over ``parts`` and the lengths of all runs."""
-        state = hashlib.sha256(json.dumps(self.parts, sort_keys=True).encode())
-        for source in self.sources:
-            state.update(source.digest.encode())
-            state.update(source.run_lengths.astype("<i8").tobytes())
-        return state.hexdigest()
+        """Names the sequence: over ``parts``, which stand for the runs and the rows of every source."""
+        return hashlib.sha256(json.dumps(self.parts, sort_keys=True).encode()).hexdigest()
 
     def steps(self, batch: int) -> int:
         """Steps of an epoch, in batches of so many units over all ranks."""
@@ -185,11 +183,14 @@ class Order:
             stage, _ = self._stage(epoch)
             first = number * self.config.round_columns
             last = min(first + self.config.round_columns, stage.columns)
-            found = [stage.items(lane, first, last) for lane in range(stage.lanes)]
-            places = np.concatenate([np.arange(len(items)) for items in found])
-            lanes = np.concatenate([np.full(len(items), lane) for lane, items in enumerate(found)])
-            order = np.lexsort((lanes, places))
-            self._rounds[key] = (np.concatenate(found)[order], lanes[order].astype(np.int64))
+            drawn = stage.draw(first, last)
+            there = drawn != HOLE
+            lanes = np.nonzero(there)[0]
+            places = (np.cumsum(there, axis=1) - 1)[there]
+            # A lane's items move up over its holes; then all are read place by place.
+            closed = np.full(drawn.shape[::-1], HOLE, np.int64)
+            closed[places, lanes] = drawn[there]
+            self._rounds[key] = (closed[closed != HOLE], np.nonzero(closed != HOLE)[1].astype(np.int64))
             while len(self._rounds) > _CACHED_ROUNDS:
                 self._rounds.popitem(last=False)
         self._rounds.move_to_end(key)

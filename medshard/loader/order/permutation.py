@@ -24,9 +24,9 @@ def permutation(length: int, *key: int) -> NDArray[np.int64]:
 def permute_at(positions: NDArray[np.int64], length: int, *key: int) -> NDArray[np.int64]:
     """Where a permutation of ``range(length)`` sends positions, without a table of its length.
 
-    Short ones come from the table. Above ``MAX_TABLE`` a balanced Feistel network of eight rounds permutes the next power
-    of four, and positions that fall outside ``length`` walk on until they are inside (Black and Rogaway, "Ciphers with
-    arbitrary finite domains", CT-RSA 2002).
+    Short ones come from the table. Above ``MAX_TABLE`` a balanced Feistel network of eight rounds permutes the next
+    power of four, and positions that fall outside ``length`` walk on until they are inside (Black and Rogaway,
+    "Ciphers with arbitrary finite domains", CT-RSA 2002).
     """
     if length <= MAX_TABLE:
         return permutation(length, *key)[positions]
@@ -46,4 +46,4 @@ def _feistel(values: NDArray[np.uint64], half_bits: int, key: tuple[int, ...]) -
     for number in range(_ROUNDS):
         drawn = uniform_u64_array(folded, number, right)
         left, right = right, left ^ (drawn & mask)
-    return (left << bits) | right
+    return np.asarray((left << bits) | right, np.uint64)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medshard.loader.order.permutation import permutation, permute_at
+from medshard.loader.order.permutation import MAX_TABLE, permutation, permute_at
 
 __all__ = ["Line", "Source"]
 
@@ -32,6 +33,12 @@ class Source:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
+    def describe(self) -> str:
+        """What decides its part of a sequence, in one line."""
+        state = hashlib.sha256(self.run_lengths.astype("<i8").tobytes())
+        state.update(self.digest.encode())
+        return f"{self.name!r}: {len(self)} items in {len(self.run_lengths)} runs, {state.hexdigest()[:16]}"
+
 
 class Line:
     """The order of a source's items in one epoch, by random access.
@@ -45,16 +52,20 @@ class Line:
     """
 
     def __init__(self, source: Source, key: tuple[int, int, int], *, full: bool) -> None:
-        self._source, self._key, self._full = source, key, full
-        if not full:
-            self._runs = permutation(len(source.run_lengths), *key)
-            self._ends = np.cumsum(source.run_lengths[self._runs])
+        self._length, self._key, self._full = len(source), key, full
+        if full:
+            short = len(source) <= MAX_TABLE
+            self._table = permutation(len(source), *key).astype(np.int32) if short else None
+            return
+        runs = permutation(len(source.run_lengths), *key)
+        self._ends = np.cumsum(source.run_lengths[runs])
+        # An item is its place in the line plus what its run was moved by.
+        self._moved = source.starts[runs] + source.run_lengths[runs] - self._ends
 
     def items(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         """The items at places of the line."""
-        if self._full:
-            return permute_at(places, len(self._source), *self._key)
-        number = np.searchsorted(self._ends, places, side="right")
-        run = self._runs[number]
-        before = self._ends[number] - self._source.run_lengths[run]
-        return np.asarray(self._source.starts[run] + places - before, np.int64)
+        if not self._full:
+            return np.asarray(places + self._moved[np.searchsorted(self._ends, places, side="right")], np.int64)
+        if self._table is None:
+            return permute_at(places, self._length, *self._key)
+        return self._table[places].astype(np.int64)

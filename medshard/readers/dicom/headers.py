@@ -64,7 +64,7 @@ LISTED = (
     "BurnedInAnnotation",
     *IDENTIFYING,
 )
-"""Attributes of a ``dicom`` source. Free text (descriptions, comments, names) is not among them: it may hold anything."""
+"""Attributes of a ``dicom`` source. Free text (descriptions, comments, names) is not among them."""
 
 _HEAD_BYTES = 256 * 1024
 _MAX_DEFLATED_BYTES = 64 * 2**20
@@ -95,7 +95,7 @@ def open_dataset(data: bytes, *, pixels: bool) -> FileDataset:
     """Parse a file.
 
     Raises:
-        ReadError: it is no DICOM file, is damaged, or would unpack to too much. The parser's own words are not passed on.
+        ReadError: it is no DICOM file, is damaged, or would unpack to too much. The parser's words are not kept.
     """
     if len(data) > MAX_FILE_BYTES:
         raise ReadError(f"has {len(data)} bytes, more than {MAX_FILE_BYTES}", error_class="too_large")

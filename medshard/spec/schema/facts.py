@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -41,7 +41,7 @@ class ConceptRef(Node):
         return self
 
 
-ValueMap = Union[Literal["same_name"], dict[str, str | ConceptRef]]
+ValueMap = Literal["same_name"] | dict[str, str | ConceptRef]
 """Raw value → concept, closed both ways; ``same_name`` when values are the concepts' names."""
 
 
@@ -57,7 +57,7 @@ class Sampled(Node):
     sampled: str
 
 
-Covers = Union[Literal["all", "named_only"], NamedOnly, Sampled]
+Covers = Literal["all", "named_only"] | NamedOnly | Sampled
 """What the source looked for. Only ``all`` lets absence, counts and "all" be asked."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
@@ -52,7 +52,7 @@ class FirstOf(Node):
     first_of: Annotated[list[Pattern | FilePattern], Field(min_length=2)]
 
 
-Patterns = Union[Pattern, FilePattern, FirstOf, list[Pattern | FilePattern]]
+Patterns = Pattern | FilePattern | FirstOf | list[Pattern | FilePattern]
 
 
 class Unnest(Node):

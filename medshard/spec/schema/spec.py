@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -14,7 +14,7 @@ from medshard.spec.schema.sources import Source
 
 __all__ = ["About", "Claim", "Licence", "Spec", "TaskChoice"]
 
-_Words = Union[str, list[str]]
+_Words = str | list[str]
 _Yes = Literal["yes", "no", "unknown"]
 
 

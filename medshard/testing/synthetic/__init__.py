@@ -2,7 +2,7 @@
 
 Every function writes below ``root`` and returns the ground truth as it was painted, never as read back. Pictures look
 like anatomy and are asymmetric, so a lost flip, a swapped axis or a shifted box shows. Everything is a pure function
-of the arguments: no clock, no machine name, no random UID; equal versions of numpy, Pillow, pydicom and nibabel on
+of the arguments: no clock, no machine name, no random UID; equal versions of numpy, Pillow and pydicom on
 one kind of processor give equal bytes. Nothing comes from a person.
 
 ``canary`` plants a text in every metadata field that the written formats have, for tests of privacy.
@@ -13,9 +13,6 @@ from __future__ import annotations
 from medshard.testing.synthetic.breast import breast_ultrasound
 from medshard.testing.synthetic.canary import MAX_CANARY_CHARACTERS
 from medshard.testing.synthetic.chest import FINDING_COLUMNS, chest_xray
-from medshard.testing.synthetic.phantom import ORGANS
-from medshard.testing.synthetic.phantom_dicom import dicom_phantom_series
-from medshard.testing.synthetic.phantom_nifti import nifti_phantom
 from medshard.testing.synthetic.truth import (
     BreastImage,
     BreastTruth,
@@ -23,24 +20,17 @@ from medshard.testing.synthetic.truth import (
     ChestTruth,
     Lesion,
     PaintedFinding,
-    PhantomSlice,
-    PhantomTruth,
 )
 
 __all__ = [
     "FINDING_COLUMNS",
     "MAX_CANARY_CHARACTERS",
-    "ORGANS",
     "BreastImage",
     "BreastTruth",
     "ChestImage",
     "ChestTruth",
     "Lesion",
     "PaintedFinding",
-    "PhantomSlice",
-    "PhantomTruth",
     "breast_ultrasound",
     "chest_xray",
-    "dicom_phantom_series",
-    "nifti_phantom",
 ]

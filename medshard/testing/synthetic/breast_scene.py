@@ -163,7 +163,7 @@ def scan(
 
     The lesions' edges are exact up to the point spread, which softens them by about a pixel.
     """
-    rows, columns = shape_yx
+    rows = shape_yx[0]
     echo = tissue(rng, shape_yx).echo
     for support in lesions:
         echo = echo + _behind(rng, support, malignant=malignant)

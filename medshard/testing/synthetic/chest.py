@@ -158,7 +158,7 @@ def _write_image(base: Path, seed: int, patient: int, visit: int, number: int, c
     )
     if keyword is None:
         # 12 bits spread over 16: the four highest bits repeat as the lowest, so 4095 becomes 65535.
-        write_raster(base / path, (shown << 4) | (shown >> 8), canary=canary)
+        write_raster(base / path, ((shown << 4) | (shown >> 8)).astype(np.uint16), canary=canary)
     else:
         write_chest_dicom(base / path, image, shown, seed=seed, day=10 * patient + study, canary=canary)
     if annotation is not None:

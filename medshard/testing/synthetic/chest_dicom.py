@@ -24,7 +24,7 @@ def write_chest_dicom(
 ) -> None:
     """Write one radiograph; MONOCHROME1 pixels are stored turned over.
 
-    A calibrated ``PixelSpacing`` makes it a CR object; only ``ImagerPixelSpacing``, a DX object, whose module asks for it.
+    A calibrated ``PixelSpacing`` makes it a CR object; only ``ImagerPixelSpacing``, a DX object, which asks for it.
 
     Args:
         path: the file.

@@ -130,7 +130,7 @@ def paint_chest(rng: np.random.Generator, shape_yx: tuple[int, int], build: Habi
 
 
 def _left_narrower(u: Plane) -> Plane:
-    return 1 - np.float32(0.035) * (u > 0)
+    return np.asarray(1 - np.float32(0.035) * (u > 0), np.float32)
 
 
 def _wall(build: Habitus, v: Plane) -> Plane:

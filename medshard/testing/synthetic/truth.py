@@ -5,12 +5,9 @@ Paths are relative to ``root``, with forward slashes. Boxes are in continuous pi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from medshard.testing.synthetic.paint import BoxXYXY
 
@@ -21,8 +18,6 @@ __all__ = [
     "ChestTruth",
     "Lesion",
     "PaintedFinding",
-    "PhantomSlice",
-    "PhantomTruth",
 ]
 
 
@@ -43,7 +38,7 @@ class Lesion:
 
 @dataclass(frozen=True)
 class BreastImage:
-    """One picture of the breast set. ``lesions`` has one entry a mask file, also for the empty mask of a normal case."""
+    """One picture of the breast set. ``lesions`` has one entry a mask file, also for a normal's empty mask."""
 
     path: str
     class_name: Literal["benign", "malignant", "normal"]
@@ -125,43 +120,3 @@ class ChestTruth:
     root: Path
     labels_csv: str
     images: tuple[ChestImage, ...]
-
-
-@dataclass(frozen=True)
-class PhantomSlice:
-    """One DICOM file of the phantom; ``index_k`` is the slice of ``PhantomTruth.hu`` that it holds."""
-
-    path: str
-    index_k: int
-    sop_instance_uid: str
-    position_lps_mm: tuple[float, float, float]
-    is_duplicate: bool = False
-
-
-@dataclass(frozen=True)
-class PhantomTruth:
-    """A volume of the phantom.
-
-    Attributes:
-        root: the folder that was given.
-        hu: (K, J, I) int16, Hounsfield units, in the order of position (DICOM) or of storage (NIfTI).
-        organs: (K, J, I) uint8, the values of ``ORGANS``, on the same grid.
-        affine_ijk_to_ras: (4, 4), voxel centres to millimetres; None where slices are not evenly spaced.
-        positions_mm: (K,) distance of each slice from the first, along the direction in which slices are stacked.
-        organ_centres_ras_mm: where each organ is centred in the patient, whatever the grid.
-        slices: the DICOM files, in order of position, duplicates after their twin; empty for NIfTI.
-        image_path: the NIfTI image, empty for DICOM.
-        mask_path: the NIfTI mask, empty for DICOM.
-        series_instance_uid: empty for NIfTI.
-    """
-
-    root: Path
-    hu: NDArray[np.int16]
-    organs: NDArray[np.uint8]
-    affine_ijk_to_ras: NDArray[np.float64] | None
-    positions_mm: tuple[float, ...]
-    organ_centres_ras_mm: dict[str, tuple[float, float, float]]
-    slices: tuple[PhantomSlice, ...] = field(default=())
-    image_path: str = ""
-    mask_path: str = ""
-    series_instance_uid: str = ""

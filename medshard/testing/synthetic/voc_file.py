@@ -43,7 +43,8 @@ def write_voc(
         lines += [
             f"\t<object>\n\t\t<name>{finding.name}</name>\n\t\t<pose>Unspecified</pose>",
             "\t\t<truncated>0</truncated>\n\t\t<difficult>0</difficult>\n\t\t<bndbox>",
-            f"\t\t\t<xmin>{x0 + 1}</xmin>\n\t\t\t<ymin>{y0 + 1}</ymin>\n\t\t\t<xmax>{x1}</xmax>\n\t\t\t<ymax>{y1}</ymax>",
+            f"\t\t\t<xmin>{x0 + 1}</xmin>\n\t\t\t<ymin>{y0 + 1}</ymin>",
+            f"\t\t\t<xmax>{x1}</xmax>\n\t\t\t<ymax>{y1}</ymax>",
             "\t\t</bndbox>\n\t</object>",
         ]
     path.write_text("\n".join([*lines, "</annotation>", ""]), encoding="utf-8", newline="\n")

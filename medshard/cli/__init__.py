@@ -12,7 +12,7 @@ from medshard.cli.failures import reported
 
 __all__ = ["main"]
 
-_COMMANDS = ("build", "check", "doctor", "retext", "schema", "show", "specs", "stats", "verify", "why")
+_COMMANDS = ("build", "check", "demo", "doctor", "retext", "schema", "show", "specs", "stats", "verify", "why")
 
 
 class _Lazy(click.Group):

@@ -12,8 +12,8 @@ from medshard.cli.data_roots import data_root
 from medshard.cli.exit_codes import CLAIMS_FAILED, EXIT_CODES_HELP, QUARANTINED
 from medshard.cli.failures import print_json
 from medshard.cli.progress import ProgressBar
-from medshard.convert.corpus import finalize, read_builds
-from medshard.convert.dataset import DatasetBuild, build_dataset
+from medshard.convert.corpus import build_corpus
+from medshard.convert.dataset import DatasetBuild
 from medshard.convert.options import BuildOptions, default_workers
 from medshard.errors import SpecError
 from medshard.plan.units import UnitLimits
@@ -127,14 +127,9 @@ def command(
         text=TextOptions(languages=languages, budget=Budget(items=items, seed=seed)),  # type: ignore[arg-type]
         id_key=load_id_key(id_key) if id_key is not None else PUBLIC_KEY,
     )
-    builds = {build.slug: build for build in read_builds(out)}
-    made: list[DatasetBuild] = []
     with ProgressBar(shown=not as_json) as progress:
-        for name, spec in loaded:
-            made.append(build_dataset(spec, data_root(data, name), out, options, progress))
-            builds[made[-1].slug] = made[-1]
-        progress.stage("putting the corpus together")
-        manifest = finalize(out, list(builds.values()))
+        datasets = [(spec, data_root(data, name)) for name, spec in loaded]
+        manifest, made = build_corpus(datasets, out, options, progress)
     if as_json:
         print_json({"corpus": str(out), "counts": manifest.counts, "datasets": [asdict(build) for build in made]})
     else:

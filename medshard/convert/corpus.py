@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medshard.convert.dataset import DatasetBuild
+from medshard.convert.atomic import only_writer
+from medshard.convert.dataset import DatasetBuild, Progress, build_dataset
+from medshard.convert.options import BuildOptions
 from medshard.convert.report import write_card, write_croissant, write_report
 from medshard.convert.unit import unit_file
 from medshard.corpus.manifest import (
@@ -28,11 +30,37 @@ from medshard.corpus.manifest import (
 from medshard.errors import CorpusError
 from medshard.record.rows import FACT_SCHEMA, ITEM_SCHEMA, SAMPLE_SCHEMA
 from medshard.shards.locator import PART, ShardParts, pack_locator
+from medshard.spec.load import LoadedSpec
 
-__all__ = ["finalize", "read_builds"]
+__all__ = ["build_corpus", "finalize", "read_builds"]
 
 _TABLES = (("samples", SAMPLE_SCHEMA), ("items", ITEM_SCHEMA), ("facts", FACT_SCHEMA))
 _ROW_GROUP = 64 * 1024
+
+
+def build_corpus(
+    datasets: Sequence[tuple[LoadedSpec, Path]], corpus: Path, options: BuildOptions, progress: Progress
+) -> tuple[Manifest, list[DatasetBuild]]:
+    """Build datasets and put them into a corpus, beside those that it has already.
+
+    Args:
+        datasets: specs, each with the folder of its data.
+
+    Returns:
+        The corpus's manifest, and the builds that were asked for, in their order.
+
+    Raises:
+        SpecError: see ``plan_dataset``.
+        MedshardError: see ``build_dataset``; or another process is writing to the corpus.
+    """
+    made = []
+    with only_writer(corpus):
+        builds = {build.slug: build for build in read_builds(corpus)}
+        for spec, root in datasets:
+            made.append(build_dataset(spec, root, corpus, options, progress))
+            builds[made[-1].slug] = made[-1]
+        progress.stage("putting the corpus together")
+        return finalize(corpus, list(builds.values())), made
 
 
 def read_builds(corpus: Path) -> list[DatasetBuild]:
@@ -174,21 +202,8 @@ def _shard_parts(corpus: Path, builds: Sequence[DatasetBuild]) -> Iterator[Shard
             yield ShardParts(tuple(shard["parts"]), records[first : first + count].reshape(shard["samples"], -1))
 
 
-def _merge_quarantine(corpus: Path, builds: Sequence[DatasetBuild]) -> str:
-    path = corpus / "quarantine.parquet"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _merge_quarantine(corpus: Path, builds: Sequence[DatasetBuild]) -> bytes:
     tables = [pq.read_table(corpus / build.folder / "quarantine.parquet") for build in builds]
-    pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
-    return _named(temporary, path)
-
-
-def _named(temporary: Path, path: Path) -> str:
-    digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
-    os.replace(temporary, path)
-    return digest
-
-
-def _write(path: Path, data: bytes) -> str:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    return _named(temporary, path)
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from medshard.plan.plan import SplitPolicy
 from medshard.plan.units import UnitLimits
@@ -32,7 +31,6 @@ class BuildOptions:
         limits: how large a unit may be.
         text: which text to write.
         id_key: key of the identity tokens; the public one only suits data that are public already.
-        id_key_path: where it came from, for messages.
         start_method: how worker processes start.
     """
 
@@ -44,5 +42,4 @@ class BuildOptions:
     limits: UnitLimits = UnitLimits()
     text: TextOptions = TextOptions()
     id_key: bytes = PUBLIC_KEY
-    id_key_path: Path | None = None
     start_method: str = "forkserver"

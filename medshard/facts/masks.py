@@ -89,7 +89,12 @@ def add_mask_instances(
     count = 0
     for region in mask.regions:
         if region.size_px == 0:
-            raise ReadError("an instance's mask is empty", error_class="empty_instance")
+            if fact.empty == "absent":
+                continue
+            raise ReadError(
+                "an instance's mask is empty; where that says that there is no instance, say empty: absent",
+                error_class="empty_instance",
+            )
         count += 1
         source = out.cite_file(region.file, fact.of, None)
         label = out.label(concept, slots, source=source, by=attribution(fact))

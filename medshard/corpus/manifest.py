@@ -80,11 +80,13 @@ class TextLine(Part):
 
     Attributes:
         path: folder of the set below the corpus; null when the text is the one in the shards.
+        files: sha256 of each file of the set, by name.
     """
 
     name: str
     digest: str
     path: str | None = None
+    files: dict[str, str] = {}
 
 
 class Manifest(Part):

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from medshard.engine import decode_image
 from medshard.errors import CorpusError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from medshard.corpus.corpus import Corpus
 
 __all__ = ["CorpusSample"]
+
+_CONVERSATIONS: TypeAdapter[list[Conversation]] = TypeAdapter(list[Conversation])
 
 
 class CorpusSample:
@@ -52,8 +55,8 @@ class CorpusSample:
     @cached_property
     def conversations(self) -> list[Conversation]:
         """The conversations of the corpus's current text set."""
-        newer = self._corpus.texts_of([self.row])
-        return self.record.conversations if newer is None else newer[0]
+        newer = self._corpus.text_lines([self.row])
+        return self.record.conversations if newer is None else _CONVERSATIONS.validate_json(newer[0])
 
     def medium(self, slot: str) -> Media:
         """What is in a slot.
@@ -95,6 +98,6 @@ class CorpusSample:
         grammar = FAMILIES.get(family)
         seen = stored_size(self.record)
         return [
-            {"role": turn.role, "content": render_blocks(turn.blocks, self.record, grammar, seen).strip()}
+            {"role": turn.role, "content": render_blocks(turn.blocks, self.record.facts, grammar, seen).strip()}
             for turn in conversation.turns
         ]

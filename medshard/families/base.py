@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from medshard.record.conversation import Block, MediaBlock, RegionBlock, TimeBlock
-from medshard.record.facts import IntervalFact, RegionFact
-from medshard.record.sample import Sample
+from medshard.record.facts import Fact, IntervalFact, RegionFact
 
 __all__ = ["Delivered", "Family", "render_blocks"]
 
@@ -69,24 +68,27 @@ class Family(Protocol):
         ...
 
 
-def render_blocks(blocks: Sequence[Block], sample: Sample, family: Family, delivered: Mapping[str, Delivered]) -> str:
+def render_blocks(
+    blocks: Sequence[Block], facts: Sequence[Fact], family: Family, delivered: Mapping[str, Delivered]
+) -> str:
     """A message as text.
 
     Args:
+        facts: at least those that the blocks cite.
         delivered: how each slot that a region lies on is seen.
     """
-    facts = {fact.id: fact for fact in sample.facts}
+    by_id = {fact.id: fact for fact in facts}
     pieces: list[str] = []
     for block in blocks:
         if isinstance(block, MediaBlock):
             pieces.append(family.media(block) + "\n")
         elif isinstance(block, RegionBlock):
-            regions = [facts[fact] for fact in block.facts]
+            regions = [by_id[fact] for fact in block.facts]
             pieces.append(
                 ", ".join(_region(region, family, delivered) for region in regions if isinstance(region, RegionFact))
             )
         elif isinstance(block, TimeBlock):
-            times = [facts[fact] for fact in block.facts]
+            times = [by_id[fact] for fact in block.facts]
             pieces.append(", ".join(family.interval(t.start_s, t.end_s) for t in times if isinstance(t, IntervalFact)))
         else:
             pieces.append(block.text)

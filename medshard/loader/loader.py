@@ -19,7 +19,7 @@ from medshard.engine import BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
 from medshard.families import FAMILIES
 from medshard.loader.batch import Batch
-from medshard.loader.conversation import ItemText, item_text
+from medshard.loader.conversation import ItemText, no_text, read_item_text
 from medshard.loader.fetch import fetch_parts
 from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
 from medshard.loader.pixels import DTYPES, PixelPlan, draw_items, read_planes, sample_pixels
@@ -27,8 +27,6 @@ from medshard.loader.prefetch import Prefetch
 from medshard.loader.selection import ItemLine, Part, Selection
 from medshard.loader.stats import Stats
 from medshard.loader.world import rank_and_world
-from medshard.record.conversation import Conversation
-from medshard.shards.sample_parts import parse_record
 from medshard.storage.base import Bytes
 
 __all__ = ["Loader"]
@@ -273,14 +271,14 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         """The conversation of each item; None where its record could not be read."""
         texts: list[ItemText | None] = []
         records = self._fetch([line.record for line in lines], executor)
-        newer = self.corpus.texts_of([line.sample for line in lines])
+        newer = self.corpus.text_lines([line.sample for line in lines])
         for place, (line, data) in enumerate(zip(lines, records, strict=True)):
             if isinstance(data, MedshardError) or data is None:
                 problems[place] = str(data)
                 texts.append(None)
                 continue
-            sample = parse_record(bytes(data))
-            texts.append(item_text(sample, _conversation(line, newer[place] if newer else sample.conversations)))
+            line_text = newer[place] if newer is not None else None
+            texts.append(read_item_text(bytes(data), line_text, line.id) if line.id else no_text())
         return texts
 
     def _make(self, step: _Step, read: _Read) -> Batch:
@@ -362,16 +360,6 @@ def _global_batch(batch_size: int | None, global_batch_size: int | None, world_s
     if total is None or total < 1:
         raise LoaderError(f"a batch has at least one item, not {batch_size or global_batch_size}")
     return total
-
-
-def _conversation(line: ItemLine, conversations: list[Conversation]) -> Conversation | None:
-    """The item's conversation; None for an item that is a sample."""
-    if not line.id:
-        return None
-    for conversation in conversations:
-        if conversation.id == line.id:
-            return conversation
-    raise LoaderError(f"{line.key} has no conversation {line.id}: index and text disagree; run medshard verify")
 
 
 def _geometry_row(plan: PixelPlan | LoaderError) -> tuple[float, float, float, float]:

@@ -89,7 +89,7 @@ def plain_view(sample: Sample) -> bytes:
                 "task": conversation.task,
                 "lang": conversation.lang,
                 "messages": [
-                    {"role": turn.role, "content": render_blocks(turn.blocks, sample, family, seen).strip()}
+                    {"role": turn.role, "content": render_blocks(turn.blocks, sample.facts, family, seen).strip()}
                     for turn in conversation.turns
                 ],
             }

@@ -180,7 +180,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
 
     def __getstate__(self) -> dict[str, Any]:
         kept = dict(self.__dict__)
-        kept.update(_engine=None, _running=None, _stats=Stats())
+        kept.update(_engine=None, _running=None)
         return kept
 
     # -- iteration -----------------------------------------------------------------------------------------------

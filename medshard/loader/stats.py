@@ -24,6 +24,10 @@ class Stats:
         self._failures: list[tuple[str, str]] = []
         self._failed_by_dataset: Counter[str] = Counter()
 
+    def __reduce__(self) -> tuple[type[Stats], tuple[()]]:
+        # A copy in another process counts for itself.
+        return Stats, ()
+
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
         """Adds the time of a block to a stage."""

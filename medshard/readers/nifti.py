@@ -15,8 +15,8 @@ import numpy as np
 
 from medshard.errors import DecodeError, ReadError
 from medshard.readers.base import Affine, Array, Blob, Image, Mask, Volume
+from medshard.readers.gzip_file import read_gzip
 from medshard.readers.limits import MAX_VOLUME_BYTES, check_volume
-from medshard.source.archive import read_gzip
 
 __all__ = ["READER", "NiftiReader"]
 

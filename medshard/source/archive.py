@@ -20,7 +20,7 @@ from typing import IO, Protocol
 
 from medshard.errors import ReadError
 
-__all__ = ["Archive", "is_archive_name", "open_archive", "read_gzip"]
+__all__ = ["Archive", "is_archive_name", "open_archive"]
 
 MAX_MEMBERS = 5_000_000
 MAX_MEMBER_BYTES = 16 * 2**30
@@ -75,22 +75,6 @@ def open_archive(name: str, handle: IO[bytes]) -> Archive:
     except (zipfile.BadZipFile, tarfile.TarError, OSError, EOFError, lzma.LZMAError) as error:
         handle.close()
         raise ReadError("the archive is damaged or not of the kind its name says", error_class="archive") from error
-
-
-def read_gzip(data: bytes, max_bytes: int = MAX_MEMBER_BYTES) -> bytes:
-    """Unpack a single gzip file, within bounds.
-
-    Raises:
-        ReadError: damaged, or larger than allowed.
-    """
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            unpacked = stream.read(max_bytes + 1)
-    except (OSError, EOFError) as error:
-        raise ReadError("the gzip stream is damaged or cut off", error_class="truncated") from error
-    if len(unpacked) > max_bytes:
-        raise ReadError(f"unpacks to more than {max_bytes} bytes", error_class="too_large")
-    return unpacked
 
 
 def _safe(name: str) -> str | None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from medshard.errors import ReadError
+from medshard.readers.gzip_file import read_gzip
 from medshard.source import archive
-from medshard.source.archive import open_archive, read_gzip
+from medshard.source.archive import open_archive
 from medshard.source.pattern import compile_pattern
 from medshard.source.root import DataRoot
 

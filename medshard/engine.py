@@ -133,9 +133,10 @@ class BatchLayout:
             alpha is dropped.
         dtype: pictures: float32, float16, bfloat16 or uint8 (0..1 times 255); masks: uint8, int16 or int32.
         channels_last: (N, H, W, C) instead of (N, C, H, W).
-        mask: stored values by the nearest pixel, without mapping; channels that the mask lacks are 0.
+        mask: stored values by the nearest pixel, without mapping; channels that the mask lacks are 0. An item with a
+            value that does not fit ``dtype`` fails.
         clamp: values are clipped to 0..1 after scale and bias.
-        mean, deviation: then (value - mean) / deviation; one number, or one a channel.
+        mean, deviation: then (value - mean) / deviation; one number, or one a channel; of float types only.
         half: a JPEG of which the output needs at most every other pixel is decoded at half size.
     """
 
@@ -158,6 +159,15 @@ class BatchLayout:
             raise ValueError(f"pictures have 1 or 3 channels, not {self.channels}")
         if min(self.height, self.width, self.channels) < 1:
             raise ValueError("height, width and channels are at least 1")
+        if len(self.mean) != len(self.deviation) or len(self.mean) not in (0, 1, self.channels):
+            raise ValueError(
+                f"mean and deviation have one number, or one a channel ({self.channels}); "
+                f"they have {len(self.mean)} and {len(self.deviation)}"
+            )
+        if any(not deviation > 0 for deviation in self.deviation):
+            raise ValueError(f"deviation is above 0; found {tuple(self.deviation)}")
+        if self.mean and self.dtype not in ("float32", "float16", "bfloat16"):
+            raise ValueError(f"dtype {self.dtype!r} cannot hold values after mean and deviation; take a float type")
 
 
 class Engine:

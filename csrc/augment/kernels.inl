@@ -1,5 +1,5 @@
-// The loops themselves, plain C++: each including file is compiled with its own instruction set, and the compiler turns
-// the fixed inner loops into vectors. Included inside a namespace of the level's name.
+// The loops themselves, plain C++: each including file is compiled with its own instruction set, and the
+// compiler turns the fixed inner loops into vectors. Included inside a namespace of the level's name.
 
 template <typename Sample>
 void accumulate(float* __restrict out, const Sample* __restrict in, float weight, std::size_t count) {
@@ -42,7 +42,11 @@ inline void horizontal(const float* tile, const int* first, const int* taps, con
 }
 
 inline const Kernels& table() {
-  static const Kernels kernels = {accumulate<std::uint8_t>, accumulate<std::uint16_t>, accumulate<std::int16_t>,
-                                  accumulate<float>,        transpose,                 horizontal};
+  static const Kernels kernels = {accumulate<std::uint8_t>,
+                                  accumulate<std::uint16_t>,
+                                  accumulate<std::int16_t>,
+                                  accumulate<float>,
+                                  transpose,
+                                  horizontal};
   return kernels;
 }

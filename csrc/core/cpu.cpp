@@ -19,7 +19,7 @@ std::string name_of(Simd level) {
 std::vector<Simd> available_simd() {
   std::vector<Simd> levels = {Simd::scalar};
 #if defined(MEDSHARD_X86)
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+  if (__builtin_cpu_supports("avx2")) {
     levels.push_back(Simd::avx2);
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
         __builtin_cpu_supports("avx512vl")) {

@@ -18,7 +18,7 @@ struct Header {
   bool progressive = false;
 };
 
-// Interleaved rows; samples of 16 bits are in the machine's byte order.
+// Interleaved rows, all or the first ones of a picture; samples of 16 bits are in the machine's byte order.
 struct Pixels {
   std::uint32_t width = 0, height = 0;
   int channels = 0;
@@ -35,9 +35,9 @@ Format sniff(const std::uint8_t* data, std::size_t size);
 Header read_header(const std::uint8_t* data, std::size_t size);
 
 // Grey, RGB or RGBA. `half` decodes a JPEG at half size (ceil) in the DCT domain.
-// `rows` stops after that many rows of the (halved) picture; 0 decodes all. `max_pixels` bounds the stored
-// size. Throws DecodeError: damaged, cut off, of an unsupported kind, or too large. `out` keeps its memory
-// between calls.
+// `rows` stops a JPEG after that many rows of the (halved) picture, and `out.bytes` holds no more; 0 decodes
+// all. `max_pixels` bounds the stored size. Throws DecodeError: damaged, cut off, of an unsupported kind, or
+// too large. `out` keeps its memory between calls.
 void decode(const std::uint8_t* data, std::size_t size, bool half, std::uint32_t rows,
             std::uint64_t max_pixels, Pixels& out);
 

@@ -16,10 +16,13 @@ namespace {
 
 struct ErrorManager {
   jpeg_error_mgr base;
+  jpeg_progress_mgr progress;
   std::jmp_buf escape;
   char message[JMSG_LENGTH_MAX];
-  bool damaged;
 };
+
+// Encoders write about ten scans. Each costs a pass over all blocks, however few bytes it has.
+constexpr int kMaxScans = 100;
 
 void on_error(j_common_ptr info) {
   auto* errors = reinterpret_cast<ErrorManager*>(info->err);
@@ -29,16 +32,21 @@ void on_error(j_common_ptr info) {
 
 void on_message(j_common_ptr info, int level) {
   if (level >= 0) return;
-  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
-  switch (errors->base.msg_code) {
+  switch (info->err->msg_code) {
     case JWRN_EXTRANEOUS_DATA:  // bytes between segments: the pixels are whole
     case JWRN_JFIF_MAJOR:
     case JWRN_ADOBE_XFORM:
       return;
     default:  // libjpeg would go on with grey blocks: such a picture is damaged
-      if (!errors->damaged) errors->base.format_message(info, errors->message);
-      errors->damaged = true;
+      on_error(info);
   }
+}
+
+void on_progress(j_common_ptr info) {
+  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMaxScans) return;
+  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
+  std::snprintf(errors->message, sizeof errors->message, "more than %d scans", kMaxScans);
+  std::longjmp(errors->escape, 1);
 }
 
 void no_output(j_common_ptr) {}
@@ -52,7 +60,6 @@ class Decompressor {
     errors.base.error_exit = on_error;
     errors.base.emit_message = on_message;
     errors.base.output_message = no_output;
-    errors.damaged = false;
     errors.message[0] = '\0';
   }
   ~Decompressor() { jpeg_destroy_decompress(&info); }
@@ -63,6 +70,8 @@ class Decompressor {
   bool open(const std::uint8_t* data, std::size_t size) {
     if (setjmp(errors.escape)) return false;
     jpeg_create_decompress(&info);
+    errors.progress.progress_monitor = on_progress;
+    info.progress = &errors.progress;
     jpeg_mem_src(&info, const_cast<unsigned char*>(data), static_cast<unsigned long>(size));
     return jpeg_read_header(&info, TRUE) == JPEG_HEADER_OK;
   }
@@ -104,6 +113,21 @@ void check_kind(const Decompressor& decompressor) {
   }
 }
 
+// A header may promise a huge picture in a small stream: no memory is taken for what cannot be there. A
+// Huffman code spends at least one bit on each block of 8 x 8 samples; the arithmetic code has no such bound.
+void check_plausible(const jpeg_decompress_struct& info, std::size_t size) {
+  if (info.arith_code) return;
+  double blocks = 0;
+  for (int c = 0; c < info.num_components; ++c) {
+    blocks += static_cast<double>(info.comp_info[c].width_in_blocks) * info.comp_info[c].height_in_blocks;
+  }
+  if (blocks > 8.0 * static_cast<double>(size)) {
+    throw DecodeError("JPEG: " + std::to_string(size) + " bytes cannot hold " +
+                      std::to_string(info.image_width) + " x " + std::to_string(info.image_height) +
+                      " pixels");
+  }
+}
+
 }  // namespace
 
 Header read_jpeg_header(const std::uint8_t* data, std::size_t size) {
@@ -126,16 +150,16 @@ void decode_jpeg(const std::uint8_t* data, std::size_t size, bool half, std::uin
   if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
   check_kind(decompressor);
   check_size(decompressor.info.image_width, decompressor.info.image_height, max_pixels);
+  check_plausible(decompressor.info, size);
   if (!decompressor.start(half)) decompressor.fail("decoding cannot start");
   out.width = decompressor.info.output_width;
   out.height = decompressor.info.output_height;
   out.channels = decompressor.info.output_components;
   out.bits = 8;
-  out.bytes.resize(out.row_bytes() * out.height);
   const std::uint32_t wanted = rows == 0 || rows > out.height ? out.height : rows;
+  out.bytes.resize(out.row_bytes() * wanted);
   if (!decompressor.read_rows(out.bytes.data(), out.row_bytes(), wanted))
     decompressor.fail("rows are missing");
-  if (decompressor.errors.damaged) decompressor.fail("the stream is damaged");
 }
 
 std::string jpeg_version() {

@@ -13,7 +13,10 @@ namespace {
 
 using Context = std::unique_ptr<spng_ctx, decltype(&spng_ctx_free)>;
 
-constexpr std::size_t kChunkBytes = 512ul << 20;  // of ancillary chunks; pixels are bounded by max_pixels
+constexpr std::size_t kChunkBytes = 64ul << 20;  // of ancillary chunks; pixels are bounded by max_pixels
+
+// Deflate codes at most 258 bytes in two bits.
+constexpr double kDeflateRatio = 1032.0;
 
 void check(int code) {
   if (code != 0) throw DecodeError(std::string("PNG: ") + spng_strerror(code));
@@ -35,6 +38,7 @@ struct Layout {
   int stored_channels;  // as libspng gives them
   int channels;         // as we give them
   int bits;
+  int flags = 0;
 };
 
 Layout layout_of(spng_ctx* context, const spng_ihdr& header) {
@@ -47,7 +51,7 @@ Layout layout_of(spng_ctx* context, const spng_ihdr& header) {
     case SPNG_COLOR_TYPE_INDEXED: {
       spng_trns transparency;
       const bool clear = spng_get_trns(context, &transparency) == 0;
-      return clear ? Layout{SPNG_FMT_RGBA8, 4, 4, 8} : Layout{SPNG_FMT_RGB8, 3, 3, 8};
+      return clear ? Layout{SPNG_FMT_RGBA8, 4, 4, 8, SPNG_DECODE_TRNS} : Layout{SPNG_FMT_RGB8, 3, 3, 8};
     }
     case SPNG_COLOR_TYPE_TRUECOLOR:
       return {SPNG_FMT_PNG, 3, 3, bits};
@@ -63,6 +67,19 @@ void spread_grey_alpha(const std::uint8_t* from, std::uint8_t* to, std::size_t c
   for (std::size_t i = 0; i < count; ++i) {
     out[4 * i] = out[4 * i + 1] = out[4 * i + 2] = in[2 * i];
     out[4 * i + 3] = in[2 * i + 1];
+  }
+}
+
+// A header may promise a huge picture in a small stream: no memory is taken for what cannot be there.
+void check_plausible(const spng_ihdr& header, std::size_t size) {
+  const int samples = header.color_type == SPNG_COLOR_TYPE_TRUECOLOR         ? 3
+                      : header.color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA ? 4
+                      : header.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ? 2
+                                                                             : 1;
+  const double bytes = static_cast<double>(header.width) * header.height * samples * header.bit_depth / 8.0;
+  if (bytes > kDeflateRatio * static_cast<double>(size)) {
+    throw DecodeError("PNG: " + std::to_string(size) + " bytes cannot hold " + std::to_string(header.width) +
+                      " x " + std::to_string(header.height) + " pixels");
   }
 }
 
@@ -85,6 +102,7 @@ void decode_png(const std::uint8_t* data, std::size_t size, std::uint64_t max_pi
   spng_ihdr stored;
   Context context = open(data, size, stored);
   check_size(stored.width, stored.height, max_pixels);
+  check_plausible(stored, size);
   const Layout layout = layout_of(context.get(), stored);
   std::size_t bytes = 0;
   check(spng_decoded_image_size(context.get(), layout.format, &bytes));
@@ -97,11 +115,13 @@ void decode_png(const std::uint8_t* data, std::size_t size, std::uint64_t max_pi
     throw DecodeError("PNG: an unexpected layout");
   if (layout.stored_channels == layout.channels) {
     out.bytes.resize(bytes);
-    check(spng_decode_image(context.get(), out.bytes.data(), bytes, layout.format, 0));
+    check(spng_decode_image(context.get(), out.bytes.data(), bytes, layout.format, layout.flags));
+    check(spng_decode_chunks(context.get()));
     return;
   }
   std::vector<std::uint8_t> packed(bytes);
-  check(spng_decode_image(context.get(), packed.data(), bytes, layout.format, 0));
+  check(spng_decode_image(context.get(), packed.data(), bytes, layout.format, layout.flags));
+  check(spng_decode_chunks(context.get()));
   out.bytes.resize(pixels * 4 * (layout.bits / 8));
   if (layout.bits == 16) {
     spread_grey_alpha<std::uint16_t>(packed.data(), out.bytes.data(), pixels);

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
+#include <type_traits>
 
 #include "augment/kernels.hpp"
 #include "core/cpu.hpp"
@@ -15,6 +17,9 @@ namespace medshard::pipeline {
 namespace {
 
 using augment::kRows;
+
+// Memory that a thread keeps after a picture; a rare huge one does not stay.
+constexpr std::size_t kKeptBytes = 256ul << 20;
 
 // Samples of any type, interleaved, rows one after another.
 struct Source {
@@ -134,6 +139,20 @@ void sample_filtered(const Source& source, const Window& window, const Job& job,
   }
 }
 
+// A label that does not fit would silently become another one.
+template <typename To, typename From>
+To label_of(From value) {
+  if constexpr (std::is_floating_point_v<From> || sizeof(From) >= sizeof(To)) {
+    const bool fits = static_cast<double>(value) >= static_cast<double>(std::numeric_limits<To>::min()) &&
+                      static_cast<double>(value) <= static_cast<double>(std::numeric_limits<To>::max());
+    if (!fits) {
+      throw DecodeError("a mask value of " + std::to_string(value) +
+                        " does not fit the type of the batch; take int32");
+    }
+  }
+  return static_cast<To>(value);
+}
+
 template <typename From, typename To>
 void copy_nearest(const Source& source, const Batch& batch, const Scratch& scratch, std::uint8_t* out) {
   const auto* from = reinterpret_cast<const From*>(source.data);
@@ -148,7 +167,7 @@ void copy_nearest(const Source& source, const Batch& batch, const Scratch& scrat
       for (int c = 0; c < batch.channels; ++c) {
         // A mask with fewer channels than asked for has nothing in the others: channel 0 holds its first
         // layer.
-        const To value = c < source.channels ? static_cast<To>(from[pixel + c]) : To{0};
+        const To value = c < source.channels ? label_of<To>(from[pixel + c]) : To{0};
         to[batch.channels_last ? place * batch.channels + c : c * plane + place] = value;
       }
     }
@@ -222,6 +241,7 @@ std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
       }
       sample_filtered(source, window, job, batch, out, scratch);
     }
+    if (scratch.pixels.bytes.capacity() > kKeptBytes) std::vector<std::uint8_t>().swap(scratch.pixels.bytes);
     return "";
   } catch (const std::exception& error) {
     std::memset(out, 0, slot_bytes);

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from medshard.errors import MedshardError
 
-__all__ = ["only_writer", "write_atomic"]
+__all__ = ["Staged", "file_digest", "only_writer", "write_atomic"]
 
 _TEMPORARY = ".*.tmp"
 _FOLDERS = ("", "text/", "datasets/*/*/", "datasets/*/*/shards/", "datasets/*/*/volumes/", "datasets/*/*/units/")
@@ -24,6 +24,41 @@ def write_atomic(path: Path, data: bytes) -> str:
     temporary.write_bytes(data)
     os.replace(temporary, path)
     return hashlib.sha256(data).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file, as hex."""
+    state = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(4 * 2**20):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+class Staged:
+    """Files of one folder that get their names together, one after another in the order in which they were begun.
+
+    Args:
+        folder: where they will be.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._waiting: dict[str, Path] = {}
+
+    def path(self, name: str) -> Path:
+        """Where to write a file until all get their names."""
+        return self._waiting.setdefault(name, self._folder / f".{name}.{os.getpid()}.tmp")
+
+    def digests(self) -> dict[str, str]:
+        """sha256 of what was written so far, by name."""
+        return {name: file_digest(path) for name, path in self._waiting.items()}
+
+    def give_names(self) -> None:
+        """Replace what had these names before."""
+        for name, path in self._waiting.items():
+            os.replace(path, self._folder / name)
+        self._waiting.clear()
 
 
 @contextmanager

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from medshard.convert.atomic import only_writer
+from medshard.convert.atomic import Staged, only_writer
 from medshard.convert.dataset import DatasetBuild, Progress, build_dataset
 from medshard.convert.options import BuildOptions
-from medshard.convert.report import write_card, write_croissant, write_report
+from medshard.convert.report import card_page, croissant_document, report_page
 from medshard.convert.unit import unit_file
 from medshard.corpus.manifest import (
     FORMAT_VERSION,
@@ -83,13 +82,18 @@ def read_builds(corpus: Path) -> list[DatasetBuild]:
 
 
 def finalize(corpus: Path, builds: Sequence[DatasetBuild]) -> Manifest:
-    """Write the index, the account and the manifest of a corpus of these builds; the manifest comes last."""
+    """Write the index, the account and the manifest of a corpus of these builds.
+
+    All files are written under temporary names first and then get their own, the manifest last.
+    """
     ordered = sorted(builds, key=lambda build: build.slug)
-    index: dict[str, str] = {}
+    staged = Staged(corpus)
     for name, schema in _TABLES:
-        index[f"{name}.parquet"] = _merge_tables(corpus, ordered, name, schema)
-    index["locator.bin"] = _write(corpus / "locator.bin", pack_locator(_shard_parts(corpus, ordered)))
-    index["quarantine.parquet"] = _merge_quarantine(corpus, ordered)
+        _merge_tables(staged.path(f"{name}.parquet"), name, corpus, ordered, schema)
+    staged.path("locator.bin").write_bytes(pack_locator(_shard_parts(corpus, ordered)))
+    quarantine = pa.concat_tables([pq.read_table(corpus / build.folder / "quarantine.parquet") for build in ordered])
+    pq.write_table(quarantine, staged.path("quarantine.parquet"), compression="zstd")
+    rows = {name: pq.read_metadata(staged.path(f"{name}.parquet")).num_rows for name, _ in _TABLES}
     manifest = Manifest(
         format=FORMAT_VERSION,
         datasets=[_line(build) for build in ordered],
@@ -107,14 +111,29 @@ def finalize(corpus: Path, builds: Sequence[DatasetBuild]) -> Manifest:
             for volume in build.volumes
         ],
         text=TextLine(name="default", digest=_text_digest(ordered)),
-        counts=_counts(corpus, ordered),
-        index=index,
+        counts=_counts(rows, ordered),
+        index=staged.digests(),
     )
-    write_report(corpus, manifest, ordered)
-    write_card(corpus, manifest, ordered)
-    write_croissant(corpus, manifest, ordered)
-    _write(corpus / MANIFEST_NAME, manifest.dump())
+    _keep_text(corpus, manifest)
+    staged.path("report.html").write_text(report_page(manifest, ordered, quarantine.to_pylist()))
+    staged.path("README.md").write_text(card_page(manifest, ordered))
+    staged.path("croissant.json").write_text(croissant_document(manifest, ordered))
+    staged.path(MANIFEST_NAME).write_bytes(manifest.dump())
+    staged.give_names()
     return manifest
+
+
+def _keep_text(corpus: Path, manifest: Manifest) -> None:
+    """A newer text set stays current while the datasets that it was written for are the corpus's own."""
+    path = corpus / MANIFEST_NAME
+    if not path.is_file():
+        return
+    earlier = Manifest.parse(path.read_bytes(), str(corpus))
+    same = [(line.slug, line.digest) for line in earlier.datasets] == [
+        (line.slug, line.digest) for line in manifest.datasets
+    ]
+    if same and earlier.shards == manifest.shards and earlier.text.path is not None:
+        manifest.text, manifest.counts["items"] = earlier.text, earlier.counts["items"]
 
 
 def _shard_fields(shard: dict[str, Any]) -> dict[str, Any]:
@@ -144,8 +163,7 @@ def _text_digest(builds: Sequence[DatasetBuild]) -> str:
     return state.hexdigest()
 
 
-def _counts(corpus: Path, builds: Sequence[DatasetBuild]) -> dict[str, int]:
-    rows = {name: pq.read_metadata(corpus / f"{name}.parquet").num_rows for name, _ in _TABLES}
+def _counts(rows: Mapping[str, int], builds: Sequence[DatasetBuild]) -> dict[str, int]:
     shards = [shard for build in builds for shard in build.shards]
     volumes = [volume for build in builds for volume in build.volumes]
     return {
@@ -168,10 +186,8 @@ def _units(corpus: Path, builds: Sequence[DatasetBuild]) -> Iterator[tuple[Path,
             first += count
 
 
-def _merge_tables(corpus: Path, builds: Sequence[DatasetBuild], name: str, schema: pa.Schema) -> str:
-    path = corpus / f"{name}.parquet"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+def _merge_tables(path: Path, name: str, corpus: Path, builds: Sequence[DatasetBuild], schema: pa.Schema) -> None:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         waiting: list[pa.Table] = []
         rows = 0
         for folder, number, first in _units(corpus, builds):
@@ -187,7 +203,6 @@ def _merge_tables(corpus: Path, builds: Sequence[DatasetBuild], name: str, schem
                 waiting, rows = [], 0
         if waiting:
             writer.write_table(pa.concat_tables(waiting))
-    return _named(temporary, path)
 
 
 def _shard_parts(corpus: Path, builds: Sequence[DatasetBuild]) -> Iterator[ShardParts]:
@@ -200,10 +215,3 @@ def _shard_parts(corpus: Path, builds: Sequence[DatasetBuild]) -> Iterator[Shard
             first = offsets.get(unit, 0)
             offsets[unit] = first + count
             yield ShardParts(tuple(shard["parts"]), records[first : first + count].reshape(shard["samples"], -1))
-
-
-def _merge_quarantine(corpus: Path, builds: Sequence[DatasetBuild]) -> bytes:
-    tables = [pq.read_table(corpus / build.folder / "quarantine.parquet") for build in builds]
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
-    return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]

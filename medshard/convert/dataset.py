@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from medshard.convert.atomic import write_atomic
 from medshard.convert.claims import check_claims
 from medshard.convert.context import BuildContext
 from medshard.convert.options import BuildOptions
@@ -133,7 +134,7 @@ def build_dataset(
     folder = corpus / f"datasets/{loaded.spec.name}/{build_digest[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     plan_path = folder / "plan.parquet"
-    pq.write_table(ordered, plan_path, compression="zstd")
+    write_atomic(plan_path, _parquet(ordered))
     context = BuildContext(
         loaded, data.absolute(), folder.absolute(), plan_path.absolute(), options.id_key, seen, digests, options.text,
         taxonomy_root.absolute(),
@@ -141,10 +142,11 @@ def build_dataset(
     results = _run(context, ordered, units, options, progress)
     build = _summed(plan, build_digest, units, results, options, context)
     quarantine = [asdict(entry) for entry in plan.left_out] + [row for result in results for row in result.left_out]
-    _write_quarantine(folder / "quarantine.parquet", loaded.spec.name, quarantine)
+    listed = [{"dataset": loaded.spec.name, **row} for row in quarantine]
+    write_atomic(folder / "quarantine.parquet", _parquet(pa.Table.from_pylist(listed, _QUARANTINE)))
     kept = {"spec": loaded.document.tree, "seen": seen, "id_key_id": build.id_key_id}
-    (folder / "spec.json").write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
-    (folder / "build.json").write_text(json.dumps(asdict(build), indent=1, ensure_ascii=False) + "\n")
+    write_atomic(folder / "spec.json", _json(kept))
+    write_atomic(folder / "build.json", _json(asdict(build)))
     return build
 
 
@@ -152,33 +154,29 @@ def _run(
     context: BuildContext, ordered: pa.Table, units: list[Unit], options: BuildOptions, progress: Progress
 ) -> list[UnitResult]:
     results: dict[int, UnitResult] = {}
-    failed = total = 0
-    missing = []
-    for unit in units:
-        done = is_done(context, unit, _newest_source_s(context, ordered, unit))
-        if done is not None:
-            results[unit.number] = done
-            failed += len(done.left_out)
-        else:
-            missing.append(unit)
-            total += unit.count
-    planned = sum(unit.count for unit in units)
+    failed: list[dict[str, Any]] = []
     bounds = [bound for bound in (options.max_failures,) if bound is not None]
+    planned = sum(unit.count for unit in units)
     bounds += [int(options.max_failure_share * planned)] if options.max_failure_share is not None else []
     allowed = min(bounds, default=planned)
 
     def finished(result: UnitResult) -> None:
-        nonlocal failed
         results[result.number] = result
-        failed += len(result.left_out)
-        if failed > allowed:
-            last = (
-                f"; the last: {result.left_out[-1]['file']}: {result.left_out[-1]['message']}"
-                if result.left_out
-                else ""
+        failed.extend(result.left_out)
+        if len(failed) > allowed:
+            last = f"{failed[-1]['file']}: {failed[-1]['message']}"
+            raise MedshardError(
+                f"{len(failed)} samples could not be read, --max-failures allows {allowed}; the last: {last}"
             )
-            raise MedshardError(f"{failed} samples could not be read, --max-failures allows {allowed}{last}")
 
+    missing = []
+    for unit in units:
+        done = is_done(context, unit, _newest_source_s(context, ordered, unit))
+        if done is not None:
+            finished(done)
+        else:
+            missing.append(unit)
+    total = sum(unit.count for unit in missing)
     progress.stage(f"{context.loaded.spec.name}: building", total)
     run_units(
         context,
@@ -333,6 +331,12 @@ _QUARANTINE = pa.schema(
 )
 
 
-def _write_quarantine(path: Path, dataset: str, rows: list[dict[str, Any]]) -> None:
-    listed = [{"dataset": dataset, **row} for row in rows]
-    pq.write_table(pa.Table.from_pylist(listed, _QUARANTINE), path, compression="zstd")
+def _parquet(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd")
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()

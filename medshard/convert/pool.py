@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import SimpleQueue
 from threading import Thread
 from typing import Any
@@ -24,6 +26,14 @@ _progress: Any = None
 def _start(context: BuildContext, progress: Any) -> None:
     global _context, _progress
     _context, _progress = context, progress
+    Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess | None) -> None:
+    """A worker whose builder was killed would wait for units for ever; nothing that it has begun is of use."""
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(unit: Unit) -> UnitResult:

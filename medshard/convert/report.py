@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from medshard.corpus.manifest import Manifest
@@ -15,7 +13,7 @@ from medshard.corpus.manifest import Manifest
 if TYPE_CHECKING:
     from medshard.convert.dataset import DatasetBuild
 
-__all__ = ["write_card", "write_croissant", "write_report"]
+__all__ = ["card_page", "croissant_document", "report_page"]
 
 _SHOWN_LEFT_OUT = 50
 
@@ -31,19 +29,21 @@ def _environment() -> Environment:
     )
 
 
-def write_report(corpus: Path, manifest: Manifest, builds: Sequence[DatasetBuild]) -> None:
-    """``report.html``: what was made, what was left out and why, what the spec claims and the data do not hold."""
-    left_out = pq.read_table(corpus / "quarantine.parquet").to_pylist()
-    shown: dict[str, list[dict[str, Any]]] = {}
+def report_page(manifest: Manifest, builds: Sequence[DatasetBuild], left_out: Sequence[Mapping[str, Any]]) -> str:
+    """``report.html``: what was made, what was left out and why, what the spec claims and the data do not hold.
+
+    Args:
+        left_out: rows of ``quarantine.parquet``.
+    """
+    shown: dict[str, list[Mapping[str, Any]]] = {}
     for row in left_out:
         rows = shown.setdefault(row["dataset"], [])
         if len(rows) < _SHOWN_LEFT_OUT:
             rows.append(row)
-    page = _environment().get_template("report.html").render(manifest=manifest, builds=builds, shown=shown)
-    (corpus / "report.html").write_text(page)
+    return _environment().get_template("report.html").render(manifest=manifest, builds=builds, shown=shown)
 
 
-def write_card(corpus: Path, manifest: Manifest, builds: Sequence[DatasetBuild]) -> None:
+def card_page(manifest: Manifest, builds: Sequence[DatasetBuild]) -> str:
     """``README.md``: a card whose header lets ``datasets`` load each set of shards by name."""
     sets: dict[str, dict[str, list[str]]] = {}
     for shard in manifest.shards:
@@ -58,11 +58,10 @@ def write_card(corpus: Path, manifest: Manifest, builds: Sequence[DatasetBuild])
     header = json.dumps({"configs": configs}, indent=1)
     environment = _environment()
     environment.autoescape = False
-    page = environment.get_template("card.md").render(manifest=manifest, builds=builds, header=header)
-    (corpus / "README.md").write_text(page)
+    return environment.get_template("card.md").render(manifest=manifest, builds=builds, header=header)
 
 
-def write_croissant(corpus: Path, manifest: Manifest, builds: Sequence[DatasetBuild]) -> None:
+def croissant_document(manifest: Manifest, builds: Sequence[DatasetBuild]) -> str:
     """``croissant.json``: files with digests and licences, as Croissant 1.0 describes a dataset."""
     files = [
         {
@@ -105,4 +104,4 @@ def write_croissant(corpus: Path, manifest: Manifest, builds: Sequence[DatasetBu
         "isBasedOn": [{"@type": "sc:Dataset", "name": build.title} for build in builds],
         "distribution": index + files,
     }
-    (corpus / "croissant.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    return json.dumps(document, indent=1, ensure_ascii=False) + "\n"

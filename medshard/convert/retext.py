@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from medshard.convert.atomic import file_digest, only_writer, write_atomic
 from medshard.convert.dataset import Progress
 from medshard.convert.versions import writer_versions
 from medshard.corpus.corpus import Corpus, open_corpus
@@ -30,7 +31,10 @@ from medshard.spec.taxonomy import Taxonomy, load_taxonomy
 from medshard.tasks.base import View
 from medshard.tasks.write import TextOptions, write_conversations
 
-__all__ = ["retext"]
+__all__ = ["TEXT_FILES", "retext"]
+
+TEXT_FILES = ("conversations.jsonl", "conversations.locator", "items.parquet")
+"""What a text set consists of."""
 
 
 def retext(corpus_path: Path, options: TextOptions, progress: Progress) -> TextLine:
@@ -41,7 +45,13 @@ def retext(corpus_path: Path, options: TextOptions, progress: Progress) -> TextL
 
     Raises:
         CorpusError: the corpus is damaged, or a record contradicts the new text.
+        MedshardError: another process is writing to the corpus.
     """
+    with only_writer(corpus_path):
+        return _retext(corpus_path, options, progress)
+
+
+def _retext(corpus_path: Path, options: TextOptions, progress: Progress) -> TextLine:
     corpus = open_corpus(corpus_path)
     taxonomy = load_taxonomy()
     contexts = {line.slug: _context(corpus_path, line, taxonomy) for line in corpus.manifest.datasets}
@@ -73,7 +83,8 @@ def retext(corpus_path: Path, options: TextOptions, progress: Progress) -> TextL
     pq.write_table(pa.Table.from_pylist(rows, ITEM_SCHEMA), temporary / "items.parquet", compression="zstd")
     shutil.rmtree(corpus_path / folder, ignore_errors=True)
     os.replace(temporary, corpus_path / folder)
-    line = TextLine(name=options.name, digest=digest, path=folder)
+    files = {name: file_digest(corpus_path / folder / name) for name in TEXT_FILES}
+    line = TextLine(name=options.name, digest=digest, path=folder, files=files)
     _make_current(corpus, corpus_path, line, len(rows))
     return line
 
@@ -98,6 +109,4 @@ def _digest(corpus: Corpus, options: TextOptions) -> str:
 
 def _make_current(corpus: Corpus, corpus_path: Path, line: TextLine, items: int) -> None:
     manifest = corpus.manifest.model_copy(update={"text": line, "counts": {**corpus.manifest.counts, "items": items}})
-    temporary = corpus_path / f".{MANIFEST_NAME}.{os.getpid()}.tmp"
-    temporary.write_bytes(manifest.dump())
-    os.replace(temporary, corpus_path / MANIFEST_NAME)
+    write_atomic(corpus_path / MANIFEST_NAME, manifest.dump())

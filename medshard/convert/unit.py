@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from medshard.convert.atomic import write_atomic
 from medshard.convert.context import BuildContext
 from medshard.convert.sample import MadeSample, make_sample
 from medshard.errors import MedshardError, ReadError
@@ -29,8 +28,8 @@ from medshard.volumes import write_volume
 
 __all__ = ["UNIT_FILES", "UnitResult", "done_path", "is_done", "run_unit", "unit_file"]
 
-UNIT_FILES = ("samples", "items", "facts", "locator")
-"""Tables that a finished unit leaves beside its marker."""
+UNIT_FILES = ("samples.parquet", "items.parquet", "facts.parquet", "locator")
+"""What a finished unit leaves beside its marker."""
 
 
 @dataclass
@@ -80,7 +79,7 @@ def is_done(context: BuildContext, unit: Unit, newest_source_s: float) -> UnitRe
         return None
     shards = all(_has_size(context.folder / "shards" / shard["name"], shard["size_bytes"]) for shard in result.shards)
     volumes = all((context.folder / volume["path"]).is_dir() for volume in result.volumes)
-    tables = all(unit_file(context.folder, unit.number, f"{name}.parquet").is_file() for name in UNIT_FILES[:3])
+    tables = all(unit_file(context.folder, unit.number, name).is_file() for name in UNIT_FILES)
     return result if fresh and shards and volumes and tables and result.digest == unit.digest else None
 
 
@@ -119,9 +118,17 @@ def run_unit(context: BuildContext, unit: Unit, progress: Callable[[int], None] 
         writer.discard()
     result.counts, result.notes = tally.counts(), dict(sorted(tally.notes.items()))
     result.shards = [_described(shard) for shard in shards]
+    _remove_others(context.folder / "shards", unit.number, {shard.name for shard in shards})
     _write_tables(context.folder, unit.number, shards, by_set)
-    _write_atomic(done_path(context.folder, unit.number), json.dumps(asdict(result), indent=1).encode())
+    write_atomic(done_path(context.folder, unit.number), json.dumps(asdict(result), indent=1).encode())
     return result
+
+
+def _remove_others(shards: Path, number: int, names: set[str]) -> None:
+    """Shards of an earlier run of this unit, when a source file has changed since and parts with it."""
+    for path in shards.glob(f"*-{number:06d}.tar"):
+        if path.name not in names:
+            path.unlink()
 
 
 def _make(context: BuildContext, planned: PlannedSample, result: UnitResult) -> MadeSample | None:
@@ -227,21 +234,6 @@ def _write_tables(folder: Path, number: int, shards: list[ShardEntry], by_set: d
     ):
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
-        _write_atomic(unit_file(folder, number, f"{name}.parquet"), sink.getvalue().to_pybytes())
+        write_atomic(unit_file(folder, number, f"{name}.parquet"), sink.getvalue().to_pybytes())
     packed = b"".join(shard.parts.records.tobytes() for shard in shards)
-    _write_atomic(unit_file(folder, number, "locator"), packed)
-
-
-def _write_atomic(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
-
-
-def digest_of_file(path: Path) -> str:
-    """sha256 of a file, as hex."""
-    state = hashlib.sha256()
-    with path.open("rb") as handle:
-        while chunk := handle.read(4 * 2**20):
-            state.update(chunk)
-    return state.hexdigest()
+    write_atomic(unit_file(folder, number, "locator"), packed)

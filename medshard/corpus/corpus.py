@@ -55,8 +55,17 @@ class Corpus:
         return {name: self.__dict__[name] for name in ("storage", "manifest", "_rows", "_item_rows")}
 
     def _table(self, name: str) -> pa.Table:
-        data = self.storage.read(f"{name}.parquet")
-        return pq.read_table(io.BytesIO(data))
+        table = pq.read_table(io.BytesIO(self.storage.read(f"{name}.parquet")))
+        counted = self.manifest.counts[name.rpartition("/")[2]]
+        if len(table) != counted:
+            raise self._other_index(f"{name}.parquet", f"has {len(table)} rows, {MANIFEST_NAME} counts {counted}")
+        return table
+
+    def _other_index(self, name: str, found: str) -> CorpusError:
+        return CorpusError(
+            f"{self.storage.url}: {name} {found}; a build was interrupted, or files of two corpora are mixed: run "
+            "medshard build again"
+        )
 
     @cached_property
     def samples(self) -> pa.Table:
@@ -81,14 +90,16 @@ class Corpus:
     def locator(self) -> Locator:
         """Byte ranges of all parts."""
         root = getattr(self.storage, "root", None)
-        if root is not None:
-            return Locator.open(Path(root) / "locator.bin")
-        return Locator(bytes(self.storage.read("locator.bin")))
+        name = "locator.bin"
+        found = Locator.open(Path(root) / name) if root is not None else Locator(bytes(self.storage.read(name)))
+        if found.blocks["samples"].tolist() != [shard.samples for shard in self.manifest.shards]:
+            raise self._other_index(name, f"has {found.samples} samples in {len(found.blocks)} shards")
+        return found
 
     @property
     def rows(self) -> NDArray[np.int64]:
         """Rows of ``samples`` that belong to the selection, ascending."""
-        return self._rows if self._rows is not None else np.arange(len(self.samples), dtype=np.int64)
+        return self._rows if self._rows is not None else np.arange(len(self), dtype=np.int64)
 
     @cached_property
     def item_rows(self) -> NDArray[np.int64]:

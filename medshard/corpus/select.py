@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,9 @@ from medshard.errors import CorpusError, nearest
 from medshard.spec.expression import ExpressionError, parse_expression
 
 __all__ = ["select_rows"]
+
+_MEMORY_LIMIT = "2GB"
+_TIMEOUT_S = 120.0
 
 _ITEM_COLUMNS = (
     "id",
@@ -55,8 +60,12 @@ def select_rows(
         hint = f" Did you mean {guess!r}?" if guess else ""
         raise CorpusError(f"select: there is no column {column!r}.{hint} Columns: {', '.join(sorted(known))}.")
     by_item = bool(named & set(_ITEM_COLUMNS))
-    config = {"enable_external_access": "false", "threads": "2"}
+    config = {"enable_external_access": "false", "threads": "2", "memory_limit": _MEMORY_LIMIT}
     connection = duckdb.connect(":memory:", config=config)
+    timer = threading.Timer(_TIMEOUT_S, connection.interrupt)
+    timer.start()
+    # As the argument of a function nothing but an expression can be parsed, whatever its parentheses close.
+    true = f"coalesce(({condition}\n)::BOOLEAN, false)"
     try:
         place = pa.array(np.arange(len(samples)), pa.int64())
         connection.register("samples", samples.append_column("_row", place))
@@ -65,16 +74,15 @@ def select_rows(
             columns = [name for name in _ITEM_COLUMNS if name in items.column_names]
             narrow = items.select([*columns, "sample"]).append_column("asked", items["concepts"])
             connection.register("items", narrow.append_column("_item", item_place))
-            sql = (
-                f"SELECT _item FROM items JOIN samples ON items.sample = samples._row WHERE ({condition}\n) ORDER BY 1"
-            )
+            sql = f"SELECT _item FROM items JOIN samples ON items.sample = samples._row WHERE {true} ORDER BY 1"
         else:
-            sql = f"SELECT _row FROM samples WHERE ({condition}\n) ORDER BY 1"
+            sql = f"SELECT _row FROM samples WHERE {true} ORDER BY 1"
         rows = connection.sql(sql).to_arrow_table()[0].to_numpy()
     except duckdb.Error as error:
         reason = str(error).split("\n")[0]
         raise CorpusError(f"select: {condition!r} cannot be evaluated: {reason}") from error
     finally:
+        timer.cancel()
         connection.close()
     found = np.asarray(rows, np.int64)
     return (None, found) if by_item else (found, None)

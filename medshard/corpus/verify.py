@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tarfile
+import re
+from collections.abc import Mapping
 from typing import Protocol
 
+import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import ValidationError
 
 from medshard.corpus.corpus import Corpus
-from medshard.corpus.manifest import ShardLine
-from medshard.engine import crc32c, decode_image
-from medshard.errors import MedshardError
-from medshard.record.check import check_sample
+from medshard.corpus.manifest import MANIFEST_NAME, ShardLine
+from medshard.corpus.verify_sample import verify_sample
+from medshard.engine import crc32c
+from medshard.errors import CorpusError, MedshardError
 from medshard.record.rows import FACT_SCHEMA, ITEM_SCHEMA, SAMPLE_SCHEMA
-from medshard.record.sample import Sample
-from medshard.shards.sample_parts import PLAIN_EXTENSION, RECORD_EXTENSION, parse_record, plain_view
+from medshard.shards.tar import read_tar
 
 __all__ = ["verify_corpus"]
 
 _SCHEMAS = {"samples.parquet": SAMPLE_SCHEMA, "items.parquet": ITEM_SCHEMA, "facts.parquet": FACT_SCHEMA}
-_DECODED = (".jpg", ".png")
+_PAGES = {MANIFEST_NAME, "report.html", "README.md", "croissant.json"}
+_OF_A_BUILD = re.compile(
+    r"(build\.json|spec\.json|plan\.parquet|quarantine\.parquet|"
+    r"units/\d{6}\.(json|locator|samples\.parquet|items\.parquet|facts\.parquet)|"
+    r"shards/(\.nv-meta/.+|[^/]+\.tar\.idx))"
+)
+"""What a build leaves beside shards and volumes, and what ``energon prepare`` puts into a folder of shards."""
 
 
 class _Progress(Protocol):
@@ -37,30 +43,31 @@ def verify_corpus(corpus: Corpus, *, quick: bool, progress: _Progress) -> tuple[
     Args:
         quick: only digests and the places of parts, without records and pictures.
     """
-    problems: list[str] = []
+    manifest = corpus.manifest
     checked = {"index files": 0, "shards": 0, "samples": 0, "parts": 0, "volumes": 0}
-    _verify_index(corpus, problems, checked)
-    if problems:  # nothing below can be trusted without the index
-        return problems, checked
-    keys = corpus.samples["key"].to_pylist()
+    problems = _verify_index(corpus, checked)
+    sound = not problems
+    keys = corpus.samples["key"].to_pylist() if sound else []
     first = 0
-    progress.stage("verifying shards", len(corpus.manifest.shards))
-    for number, shard in enumerate(corpus.manifest.shards):
-        _verify_shard(corpus, number, shard, keys[first : first + shard.samples], problems, checked, quick=quick)
+    progress.stage("verifying shards", len(manifest.shards))
+    for number, shard in enumerate(manifest.shards):
+        of_shard = keys[first : first + shard.samples] if sound else None
+        problems += _verify_shard(corpus, number, shard, of_shard, checked, quick=quick)
         first += shard.samples
         progress.step(1)
-    if first != len(keys):
-        problems.append(f"corpus.json counts {first} samples, samples.parquet has {len(keys)}")
-    progress.stage("verifying volumes", len(corpus.manifest.volumes))
-    for volume in corpus.manifest.volumes:
-        _verify_volume(corpus, volume.path, volume.sha256, problems)
+    if sound and first != len(keys):
+        problems.append(f"{MANIFEST_NAME} counts {first} samples, samples.parquet has {len(keys)}")
+    progress.stage("verifying volumes", len(manifest.volumes))
+    for volume in manifest.volumes:
+        problems += _verify_volume(corpus, volume.path, volume.sha256)
         checked["volumes"] += 1
         progress.step(1)
-    return problems, checked
+    return problems + _verify_listing(corpus), checked
 
 
-def _verify_index(corpus: Corpus, problems: list[str], checked: dict[str, int]) -> None:
-    for name, digest in sorted(corpus.manifest.index.items()):
+def _verify_index(corpus: Corpus, checked: dict[str, int]) -> list[str]:
+    problems = []
+    for name, digest in sorted(_index_files(corpus).items()):
         try:
             data = bytes(corpus.storage.read(name))
         except MedshardError as error:
@@ -68,93 +75,62 @@ def _verify_index(corpus: Corpus, problems: list[str], checked: dict[str, int]) 
             continue
         checked["index files"] += 1
         if hashlib.sha256(data).hexdigest() != digest:
-            problems.append(f"{name} is not the file that corpus.json names: its sha256 differs")
-        elif name in _SCHEMAS and not pq.read_schema(io.BytesIO(data)).equals(_SCHEMAS[name]):
+            problems.append(f"{name} is not the file that {MANIFEST_NAME} names: its sha256 differs")
+        elif name in _SCHEMAS and not _schema(data).equals(_SCHEMAS[name]):
             problems.append(f"{name} has other columns than this version of medshard writes")
+    return problems
+
+
+def _index_files(corpus: Corpus) -> Mapping[str, str]:
+    """Path → sha256 of the index and of the current text set."""
+    text = corpus.manifest.text
+    return {**corpus.manifest.index, **{f"{text.path}/{name}": digest for name, digest in text.files.items()}}
+
+
+def _schema(data: bytes) -> pa.Schema:
+    return pq.read_schema(io.BytesIO(data))
 
 
 def _verify_shard(
-    corpus: Corpus,
-    number: int,
-    shard: ShardLine,
-    keys: list[str],
-    problems: list[str],
-    checked: dict[str, int],
-    *,
-    quick: bool,
-) -> None:
+    corpus: Corpus, number: int, shard: ShardLine, keys: list[str] | None, checked: dict[str, int], *, quick: bool
+) -> list[str]:
+    """Without ``keys`` (the index cannot be trusted) only the file itself is looked at."""
     try:
         data = bytes(corpus.storage.read(shard.path))
     except MedshardError as error:
-        problems.append(f"{shard.path}: {error}")
-        return
+        return [f"{shard.path}: {error}"]
+    problems = []
     checked["shards"] += 1
     if hashlib.sha256(data).hexdigest() != shard.sha256:
-        problems.append(f"{shard.path}: its sha256 is not the one in corpus.json; it is damaged, cut off or replaced")
+        problems.append(
+            f"{shard.path}: its sha256 is not the one in {MANIFEST_NAME}; it is damaged, cut off or replaced. "
+            "Delete it and run medshard build again, which makes it anew."
+        )
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            members = [(member.name, member.offset_data, member.size) for member in tar]
-    except (tarfile.TarError, EOFError) as error:
-        problems.append(f"{shard.path}: is no whole tar ({type(error).__name__})")
-        return
-    expected = [f"{key}.{extension}" for key in keys for extension in shard.parts]
-    if [name for name, _, _ in members] != expected:
-        problems.append(f"{shard.path}: its members are not those of the index")
-        return
-    for place, (name, offset, size) in enumerate(members):
-        row, part = divmod(place, len(shard.parts))
-        stated = corpus.locator.place(number, row, part)
-        content = data[offset : offset + size]
-        checked["parts"] += 1
-        if (offset, size, crc32c(content)) != stated:
-            problems.append(f"{shard.path}: {name} (bytes {offset}-{offset + size - 1}) is not what locator.bin says")
-        elif not quick:
-            _verify_part(shard, name, shard.parts[part], content, problems)
-        if part == 0:
-            checked["samples"] += 1
-    if not quick:
-        _verify_plain_views(shard, members, data, problems)
-
-
-def _verify_part(shard: ShardLine, name: str, extension: str, content: bytes, problems: list[str]) -> None:
-    if extension == RECORD_EXTENSION:
-        try:
-            problems += [f"{shard.path}: {name}: {problem}" for problem in check_sample(parse_record(content))]
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            problems.append(f"{shard.path}: {name}: {place}: {first['msg']}")
-    elif extension.endswith(_DECODED):
-        try:
-            decode_image(content)
-        except MedshardError as error:
-            problems.append(f"{shard.path}: {name}: {error}")
-
-
-def _verify_plain_views(
-    shard: ShardLine, members: list[tuple[str, int, int]], data: bytes, problems: list[str]
-) -> None:
-    """The plain view says what the record says, and the record names the parts that are there."""
-    width = len(shard.parts)
-    record_place, plain_place = shard.parts.index(RECORD_EXTENSION), shard.parts.index(PLAIN_EXTENSION)
-    media_parts = {part for part in shard.parts if part not in (RECORD_EXTENSION, PLAIN_EXTENSION)}
+        members = list(read_tar(data, shard.path))
+    except CorpusError as error:
+        return [*problems, str(error)]
+    if keys is None:
+        return problems
+    if [part.name for part, _ in members] != [f"{key}.{extension}" for key in keys for extension in shard.parts]:
+        return [*problems, f"{shard.path}: its members are not those of the index"]
     for row in range(shard.samples):
-        name, offset, size = members[row * width + record_place]
-        _, plain_offset, plain_size = members[row * width + plain_place]
-        try:
-            sample: Sample = parse_record(data[offset : offset + size])
-        except ValidationError:
-            continue  # told above
-        if plain_view(sample) != data[plain_offset : plain_offset + plain_size]:
-            problems.append(f"{shard.path}: {name}: the plain view is not that of the record")
-        named = {medium.part for medium in sample.media if medium.part is not None and ".ome.zarr" not in medium.part}
-        if named != media_parts:
-            problems.append(
-                f"{shard.path}: {name}: the record names {sorted(named)}, the shard has {sorted(media_parts)}"
-            )
+        contents = {}
+        for place, extension in enumerate(shard.parts):
+            part, contents[extension] = members[row * len(shard.parts) + place]
+            stated = corpus.locator.place(number, row, place)
+            checked["parts"] += 1
+            if (part.offset, part.size_bytes, crc32c(contents[extension])) != stated:
+                where = f"bytes {part.offset}-{part.offset + part.size_bytes - 1}"
+                problems.append(f"{shard.path}: {part.name} ({where}) is not what locator.bin says")
+                del contents[extension]
+        checked["samples"] += 1
+        if not quick:
+            problems += [f"{shard.path}: {problem}" for problem in verify_sample(keys[row], shard.parts, contents)]
+    return problems
 
 
-def _verify_volume(corpus: Corpus, path: str, sha256: str, problems: list[str]) -> None:
+def _verify_volume(corpus: Corpus, path: str, sha256: str) -> list[str]:
     state = hashlib.sha256()
     try:
         for entry in corpus.storage.list(path):
@@ -162,7 +138,35 @@ def _verify_volume(corpus: Corpus, path: str, sha256: str, problems: list[str]) 
             content = corpus.storage.read(entry.path)
             state.update(f"{relative}\0{hashlib.sha256(content).hexdigest()}\n".encode())
     except MedshardError as error:
-        problems.append(f"{path}: {error}")
-        return
-    if state.hexdigest() != sha256:
-        problems.append(f"{path}: its files are not those that were written")
+        return [f"{path}: {error}"]
+    return [] if state.hexdigest() == sha256 else [f"{path}: its files are not those that were written"]
+
+
+def _verify_listing(corpus: Corpus) -> list[str]:
+    """Files that nothing names. Earlier builds and text sets, and side fields, may stand beside the current ones."""
+    manifest = corpus.manifest
+    named = {*_PAGES, *manifest.index, *(shard.path for shard in manifest.shards)}
+    volumes = {volume.path for volume in manifest.volumes}
+    current = {line.folder for line in manifest.datasets}
+    earlier = re.compile(r"datasets/[^/]+/[0-9a-f]{16}/|text/[^/.][^/]*/|side/")
+    problems = []
+    try:
+        for entry in corpus.storage.list():
+            folder, _, below = entry.path.partition(".ome.zarr/")
+            if entry.path in named or (below and f"{folder}.ome.zarr" in volumes):
+                continue
+            build = "/".join(entry.path.split("/")[:3])
+            if build in current:
+                if not _OF_A_BUILD.fullmatch(entry.path[len(build) + 1 :]):
+                    problems.append(_extra(entry.path))
+            elif not earlier.match(entry.path):
+                problems.append(_extra(entry.path))
+    except MedshardError as error:
+        problems.append(f"the corpus cannot be listed: {error}")
+    return problems
+
+
+def _extra(path: str) -> str:
+    if path.endswith(".tmp") or ".tmp/" in path:
+        return f"{path} was left by a build that was killed; the next build removes it"
+    return f"{path} is an extra file, which the corpus does not name"

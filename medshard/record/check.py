@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from medshard.record.conversation import (
@@ -14,10 +15,18 @@ from medshard.record.conversation import (
     TimeBlock,
     ValueBlock,
 )
-from medshard.record.facts import MaskRef, QaFact, RegionFact
-from medshard.record.sample import Sample
+from medshard.record.facts import MaskRef, QaFact, RegionFact, RelationFact, TextFact
+from medshard.record.sample import Media, Sample
 
 __all__ = ["check_sample", "given_away"]
+
+_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+"""Safe as a file name, without the dot at which readers of tars end a key, and short enough for a tar's header."""
+
+_PLANE_PART = re.compile(r"([a-z][a-z0-9_]*)\.[a-z0-9]+")
+_VOLUME_PART = re.compile(r"volumes/([A-Za-z0-9_-]+)\.[a-z][a-z0-9_]*\.ome\.zarr(?:/labels/([a-z][a-z0-9_]*))?")
+
+_ANSWERED_BY_FACTS = ("box", "boxes", "point", "interval")
 
 _CITING = (TermBlock, ValueBlock, QuoteBlock, RegionBlock, TimeBlock)
 
@@ -25,10 +34,14 @@ _CITING = (TermBlock, ValueBlock, QuoteBlock, RegionBlock, TimeBlock)
 def check_sample(sample: Sample) -> list[str]:
     """Everything that is wrong with a record, in words; empty when nothing is.
 
-    References must exist, a number or a place must cite a fact, a turn may not ask what its question or an earlier turn
-    gave away, and roles alternate from user to assistant.
+    The key and the names of parts are safe as file names, references exist, a number or a place cites a fact, no turn
+    asks what its question or an earlier turn gave away, and roles alternate from user to assistant.
     """
     problems: list[str] = []
+    if not _KEY.fullmatch(sample.key):
+        problems.append("the key is not 1 to 80 of the letters A-Z a-z 0-9 _ -, or begins with _ or -")
+    for medium in sample.media:
+        problems += _check_medium(sample.key, medium)
     facts = {fact.id for fact in sample.facts}
     slots = {medium.slot for medium in sample.media}
     sources = {row.id for row in sample.source}
@@ -45,11 +58,34 @@ def check_sample(sample: Sample) -> list[str]:
             problems.append(f"fact {fact.id} cites no source and derives from no fact")
         if isinstance(fact, RegionFact) and isinstance(fact.coords, MaskRef):
             problems += _unknown(f"fact {fact.id}: mask slot", [fact.coords.slot], slots)
+        if isinstance(fact, RelationFact):
+            named = [name for name in (fact.subject, fact.object) if name is not None]
+            problems += _unknown(f"fact {fact.id}: relates", named, facts)
+        if isinstance(fact, TextFact):
+            for span in fact.spans:
+                problems += _unknown(f"fact {fact.id}: spans", span.facts, facts)
+                if not 0 <= span.start < span.end <= len(fact.text):
+                    problems.append(f"fact {fact.id}: a span is not within the text")
     for scope in sample.scopes:
         problems += _unknown(f"scope {scope.id}: slots", scope.slots, slots)
     for conversation in sample.conversations:
         problems += _check_conversation(sample, conversation, facts, slots)
     return problems
+
+
+def _check_medium(key: str, medium: Media) -> list[str]:
+    """A medium that is there names its bytes, once, and by the slot's own name."""
+    if not medium.present:
+        stored = medium.part is not None or medium.ref is not None
+        return [f"{medium.slot}: is absent and has a part or a reference"] if stored else []
+    if (medium.part is None) == (medium.ref is None):
+        return [f"{medium.slot}: is present and has neither part nor reference, or both"]
+    if medium.part is None:
+        return []
+    plane, volume = _PLANE_PART.fullmatch(medium.part), _VOLUME_PART.fullmatch(medium.part)
+    if (plane and plane[1] == medium.slot) or (volume and volume[1] == key and volume[2] in (None, medium.slot)):
+        return []
+    return [f"{medium.slot}: the part {medium.part!r} is neither {medium.slot}.EXTENSION nor a volume of this sample"]
 
 
 def _check_conversation(sample: Sample, conversation: Conversation, facts: set[str], slots: set[str]) -> list[str]:
@@ -73,6 +109,15 @@ def _check_conversation(sample: Sample, conversation: Conversation, facts: set[s
         if leaked:
             problems.append(f"{name}: asks {', '.join(leaked)}, which was given away before")
         known |= given_away(sample, turn.blocks, question=turn.role == "user")
+        if turn.answer is not None:
+            letters = {option.letter for option in turn.answer.options}
+            if not set(turn.answer.key) <= letters:
+                problems.append(f"{name}: the key of an answer is not among its options")
+            if turn.answer.type in _ANSWERED_BY_FACTS:
+                problems += _unknown(f"{name}: answer", turn.answer.value or [], facts)
+    for reply in conversation.rejected:
+        if not (0 <= reply.of_turn < len(roles) and roles[reply.of_turn] == "assistant"):
+            problems.append(f"{name}: a rejected reply is to turn {reply.of_turn}, which is no reply")
     return problems
 
 

@@ -53,7 +53,7 @@ class ShardParts:
         """From what a writer wrote.
 
         Raises:
-            ValueError: the samples of the shard do not all have the same parts in the same order.
+            ValueError: the samples of the shard do not all have the same parts in the same order, or two have one key.
         """
         extensions: list[str] = []
         for part in parts:
@@ -69,6 +69,8 @@ class ShardParts:
             if part.extension != extensions[column] or part.key != parts[sample * width].key:
                 raise ValueError(f"{part.name}: the samples of a shard do not have the same parts")
             records[sample, column] = (part.offset, part.size_bytes, part.crc32c, 0)
+        if len({part.key for part in parts}) != len(records):
+            raise ValueError("a key stands twice in a shard")
         return cls(tuple(extensions), records)
 
 
@@ -114,6 +116,10 @@ class Locator:
         self.blocks = raw[HEADER.itemsize : start].view(BLOCK)
         self.records = raw[start:].view(PART)
         self.samples = int(header["samples"])
+        widths = self.blocks["samples"].astype(np.uint64) * self.blocks["parts"]
+        ends = np.cumsum(widths, dtype=np.uint64)
+        if not np.array_equal(self.blocks["first"], ends - widths) or (len(ends) and int(ends[-1]) != parts):
+            raise CorpusError("locator.bin is damaged: a block points outside the shard's own records")
 
     @classmethod
     def open(cls, path: Path) -> Locator:

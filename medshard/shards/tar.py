@@ -6,6 +6,8 @@ Headers are ustar (POSIX.1-1988) with mode 0644 and nothing of the host: owner 0
 from __future__ import annotations
 
 import hashlib
+import io
+import re
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from medshard.errors import CorpusError
 __all__ = ["BLOCK_BYTES", "TarPart", "TarWriter", "read_tar"]
 
 BLOCK_BYTES = 512
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[a-z0-9_]+)+")
+_MAX_NAME_BYTES = 100  # the ustar name field; the prefix field is of use only for names with folders
 _MAX_PART_BYTES = 8**11 - 1  # eleven octal digits of the ustar size field
 
 
@@ -70,10 +74,12 @@ class TarWriter:
         """Append a member.
 
         Raises:
-            ValueError: the name does not fit the header, or the data are too large for it.
+            ValueError: the name is no ``KEY.EXTENSION`` or does not fit the header, or the data are too large for it.
         """
-        if len(name.encode()) > 100 or not name.isascii():
-            raise ValueError(f"{name!r} does not fit the 100 bytes of a tar header's name")
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no KEY.EXTENSION of letters, digits, _ and -")
+        if len(name) > _MAX_NAME_BYTES:
+            raise ValueError(f"{name!r} does not fit the {_MAX_NAME_BYTES} bytes of a tar header's name")
         if len(data) > _MAX_PART_BYTES:
             raise ValueError(f"{name}: {len(data)} bytes; a tar member has at most {_MAX_PART_BYTES}")
         header = tarfile.TarInfo(name)
@@ -97,21 +103,32 @@ class TarWriter:
         self._file.close()
 
 
-def read_tar(path: Path) -> Iterator[tuple[TarPart, bytes]]:
+def read_tar(tar_file: Path | bytes, name: str = "") -> Iterator[tuple[TarPart, bytes]]:
     """Every regular member with its data, checked only for being whole.
 
+    Args:
+        tar_file: its path or its bytes.
+        name: of the tar, for messages; the path's own by default.
+
     Raises:
-        CorpusError: damaged or cut off.
+        CorpusError: damaged or cut off, or holds links or folders.
     """
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for member in tar:
-                if not member.isreg():
-                    raise CorpusError(f"{path.name}: member {member.name!r} is no regular file")
-                stream = tar.extractfile(member)
-                data = stream.read() if stream is not None else b""
-                if len(data) != member.size:
-                    raise CorpusError(f"{path.name}: member {member.name!r} is cut off")
-                yield TarPart(member.name, member.offset_data, member.size, crc32c(data)), data
-    except (tarfile.TarError, EOFError) as error:
-        raise CorpusError(f"{path.name}: is no whole tar: {error}") from error
+    # tarfile's own iteration takes a damaged header after the first for the end of the archive.
+    with io.BytesIO(tar_file) if isinstance(tar_file, bytes) else tar_file.open("rb") as handle:
+        shown = name or getattr(handle, "name", "tar").rpartition("/")[2]
+        while (block := handle.read(BLOCK_BYTES)) != bytes(BLOCK_BYTES):
+            offset = handle.tell() - len(block)
+            try:
+                member = tarfile.TarInfo.frombuf(block, "ascii", "strict")
+            except (tarfile.TarError, ValueError) as error:
+                kind = "is cut off" if len(block) < BLOCK_BYTES else "has a damaged header"
+                raise CorpusError(f"{shown}: {kind} at byte {offset}") from error
+            if not member.isreg():
+                raise CorpusError(f"{shown}: member {member.name!r} is no regular file")
+            data = handle.read(member.size)
+            if len(data) != member.size:
+                raise CorpusError(f"{shown}: member {member.name!r} is cut off")
+            yield TarPart(member.name, offset + BLOCK_BYTES, member.size, crc32c(data)), data
+            handle.seek(-member.size % BLOCK_BYTES, io.SEEK_CUR)
+        if handle.read() != bytes(BLOCK_BYTES):
+            raise CorpusError(f"{shown}: does not end as a tar does; cut off, or bytes were added")

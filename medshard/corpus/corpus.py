@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -55,7 +54,10 @@ class Corpus:
         return {name: self.__dict__[name] for name in ("storage", "manifest", "_rows", "_item_rows")}
 
     def _table(self, name: str) -> pa.Table:
-        table = pq.read_table(io.BytesIO(self.storage.read(f"{name}.parquet")))
+        # A ParquetFile over Arrow's own buffer: with a Python file, Arrow's threads may still hold it when the
+        # interpreter ends, and the process aborts.
+        data = pa.py_buffer(self.storage.read(f"{name}.parquet"))
+        table = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read()
         counted = self.manifest.counts[name.rpartition("/")[2]]
         if len(table) != counted:
             raise self._other_index(f"{name}.parquet", f"has {len(table)} rows, {MANIFEST_NAME} counts {counted}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 from medshard.errors import ReadError
+from medshard.facts.cell_number import cell_number
 from medshard.facts.collect import Collector
 from medshard.facts.context import FactContext, attribution
 from medshard.plan.row import FactRow
-from medshard.record.facts import MeasureFact, RegionFact
+from medshard.record.facts import LabelFact, MeasureFact, RegionFact
 from medshard.spec.schema.facts import BoxFact
 from medshard.spec.value_map import DROPPED
 
@@ -62,7 +63,7 @@ def add_boxes(
             if meaning is DROPPED:
                 continue
             concept, side, side_frame = meaning.concept, meaning.side, meaning.side_frame
-        numbers = tuple(float(cell) if cell not in (None, "") else math.nan for cell in cells)
+        numbers = tuple(cell_number(cell) for cell in cells)
         box, outside = _inside(box_in_pixels(fact, numbers), size_xy)  # type: ignore[arg-type]
         if outside and fact.outside != "clip":
             raise ReadError("a box lies outside its picture; say outside: clip if that is known", error_class="box")
@@ -116,7 +117,7 @@ def add_counts(out: Collector, slots: list[str], number: dict[str, int]) -> None
             for fact in out.facts
             if isinstance(fact, RegionFact) and fact.concept == concept and fact.slots == slots and fact.by != "derived"
         ]
-        label = out.label(concept, slots)
+        label = _whole_label(out, concept, slots)
         out.add(
             MeasureFact,
             concept="quantity/count",
@@ -128,3 +129,15 @@ def add_counts(out: Collector, slots: list[str], number: dict[str, int]) -> None
             from_=regions,
             rule="count_regions@1",
         )
+
+
+def _whole_label(out: Collector, concept: str, slots: list[str]) -> LabelFact:
+    """The concept's label of no side, which follows from those of its sides where the source names sides only."""
+    same = [
+        fact
+        for fact in out.facts
+        if isinstance(fact, LabelFact)
+        and (fact.concept, fact.slots, fact.state) == (concept, slots, "present")
+        and fact.side is not None
+    ]
+    return out.label(concept, slots, by="derived", from_=[fact.id for fact in same], rule="any_side@1")

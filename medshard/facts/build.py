@@ -108,7 +108,9 @@ def _add_mask(
 
 
 def _slots(context: FactContext, fact: SpecFact, media: Mapping[str, Media]) -> list[str]:
-    """The media that a fact is about."""
+    """The media that a fact is about; none for what is said of a study or a patient, which a picture need not show."""
+    if fact.scope != "media" and isinstance(fact, (ClassFact, FlagFact, NumberFact)):
+        return []
     if fact.slots is not None:
         return [slot for slot in fact.slots if media[slot].present]
     pictures = [

@@ -55,9 +55,11 @@ class Collector:
     def label(self, concept: str, slots: Sequence[str], **values: Any) -> LabelFact:
         """The label that says a concept is present in the slots; made once, then found again.
 
-        Values other than ``source`` and ``by`` make it a label of its own.
+        Values other than ``source`` and ``by`` make it a label of its own: a left kidney is not the right one, nor
+        the kidneys as a whole.
         """
         extra = {name: value for name, value in values.items() if name not in ("source", "by", "from_", "rule")}
+        extra = {"side": None, "side_frame": None, **extra}
         for fact in self.facts:
             if not isinstance(fact, LabelFact) or fact.state != "present":
                 continue

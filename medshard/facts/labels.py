@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from medshard.errors import ReadError
+from medshard.facts.cell_number import cell_number
 from medshard.facts.collect import Collector
 from medshard.facts.context import FactContext, attribution
 from medshard.plan.row import FactRow
@@ -74,7 +75,7 @@ def add_number(context: FactContext, fact: NumberFact, rows: list[FactRow], slot
         cell = row.cells[0]
         if cell in (None, ""):
             continue
-        value = float(str(cell))
+        value = cell_number(cell)
         if not math.isfinite(value):
             raise ReadError(f"the quantity {concept.name} is not a finite number", error_class="bad_number")
         if concept.plausible is not None and not concept.plausible[0] <= value <= concept.plausible[1]:

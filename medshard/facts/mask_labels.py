@@ -107,8 +107,8 @@ def single_channel(values: Array, channel: int | None) -> Array:
     return np.ascontiguousarray(colour[..., 0])
 
 
-def label_map(values: Array, file: str, *, space: int, ignore: Sequence[int] = (), background: int = 0) -> MaskLabels:
-    """A mask whose values are labels.
+def label_map(values: Array, file: str, *, space: int) -> MaskLabels:
+    """A mask whose values are labels, 0 among them: which value is the background is for the fact to say.
 
     Raises:
         ReadError: values are negative, not whole, or above 65535.
@@ -124,9 +124,7 @@ def label_map(values: Array, file: str, *, space: int, ignore: Sequence[int] = (
     found, counts = np.unique(labels, return_counts=True)
     mask = MaskLabels(labels, space)
     for value, count in zip(found.tolist(), counts.tolist(), strict=True):
-        if value != background and value not in ignore:
-            region = MaskRegion(value, str(value), None, count, tight_box(labels == value), file)
-            mask.regions.append(region)
+        mask.regions.append(MaskRegion(value, str(value), None, count, tight_box(labels == value), file))
     return mask
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from medshard.spec.value_map import DROPPED, UnmappedValueError
 
 __all__ = ["add_mask_classes", "add_mask_instances"]
 
+_BACKGROUND = "0"  # of a mask whose values are instances; instances in files of their own have no value's name
+
 
 def add_mask_classes(
     context: FactContext,
@@ -30,6 +33,8 @@ def add_mask_classes(
 ) -> None:
     """A label, a region and an area for every class that is there; a scope where all classes were looked for.
 
+    Pixels of an ``ignore`` value may hold any class, so with such pixels no class is known to be absent.
+
     Args:
         slots: the pictures that the mask lies on.
         spacing_mm: of the mask's axes of space; None when unknown, then there are no areas.
@@ -38,7 +43,14 @@ def add_mask_classes(
         ReadError: the mask holds a value that the spec does not map.
     """
     labels: dict[str, LabelFact] = {}
+    layered = context.loaded.spec.media[fact.of].layers is not None  # names, and no value of theirs is background
+    ignored = False
     for region in mask.regions:
+        if not layered and region.value == fact.background:
+            continue
+        if not layered and region.value in fact.ignore:
+            ignored = True
+            continue
         try:
             meaning = context.maps[name](region.raw)
         except UnmappedValueError as error:
@@ -71,7 +83,7 @@ def add_mask_classes(
                 from_=[label.id for label in present],
                 rule="union_of_classes@1",
             )
-    if fact.covers == "all":
+    if fact.covers == "all" and not ignored:
         out.scope(slots, context.set_name(name), instances=False)
 
 
@@ -88,6 +100,8 @@ def add_mask_instances(
     concept = context.taxonomy.find(fact.concept).id
     count = 0
     for region in mask.regions:
+        if region.raw == _BACKGROUND:
+            continue
         if region.size_px == 0:
             if fact.empty == "absent":
                 continue
@@ -96,6 +110,7 @@ def add_mask_instances(
                 error_class="empty_instance",
             )
         count += 1
+        region = replace(region, instance=count) if region.instance is None else region  # a value is an instance
         source = out.cite_file(region.file, fact.of, None)
         label = out.label(concept, slots, source=source, by=attribution(fact))
         shape = _add_region(fact.of, region, label, slots, source, attribution(fact), out)

@@ -248,9 +248,9 @@ def _fallback_part(operation: RandomResizedCrop, height: int, width: int) -> tup
     """The middle, of a shape within the bounds."""
     shape = width / height
     if shape < operation.ratio[0]:
-        part_width, part_height = width, round(width / operation.ratio[0])
+        part_width, part_height = width, max(1, round(width / operation.ratio[0]))
     elif shape > operation.ratio[1]:
-        part_width, part_height = round(height * operation.ratio[1]), height
+        part_width, part_height = max(1, round(height * operation.ratio[1])), height
     else:
         part_width, part_height = width, height
     return (height - part_height) // 2, (width - part_width) // 2, part_height, part_width

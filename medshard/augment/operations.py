@@ -36,10 +36,24 @@ class Operation:
 
 
 def _pair(name: str, size: int | Sequence[int]) -> tuple[int, int]:
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    if len(pair) != 2 or any(not isinstance(edge, int) or edge < 1 for edge in pair):
+    edges = _edges(size) if isinstance(size, (int, list, tuple)) else ()
+    if len(edges) not in (1, 2) or not all(map(_is_length, edges)):
         raise LoaderError(f"{name}: size is a whole number or (height, width), each at least 1; found {size!r}")
-    return (pair[0], pair[1])
+    return (edges[0], edges[-1])
+
+
+def _edges(size: int | Sequence[int]) -> tuple[int, ...]:
+    """A size as torchvision takes it: a number stands for a sequence of one."""
+    return (size,) if isinstance(size, int) else tuple(size)
+
+
+def _is_length(edge: object) -> bool:
+    return isinstance(edge, int) and not isinstance(edge, bool) and edge >= 1
+
+
+def _bounds(name: str, argument: str, bounds: tuple[float, float]) -> None:
+    if not isinstance(bounds, (list, tuple)) or len(bounds) != 2 or not 0 < bounds[0] <= bounds[1] < math.inf:
+        raise LoaderError(f"{name}: {argument} is (lowest, highest), both above 0; found {bounds!r}")
 
 
 @dataclass(frozen=True)
@@ -74,21 +88,27 @@ class Resize(Operation):
     stage: ClassVar[Stage] = "geometry"
 
     def __post_init__(self) -> None:
-        single = isinstance(self.size, int) or len(self.size) == 1
-        if not single:
-            _pair("Resize", self.size)
-        if self.max_size is not None and not single:
+        _pair("Resize", self.size)
+        if self.max_size is None:
+            return
+        edges = _edges(self.size)
+        if len(edges) == 2:
             raise LoaderError("Resize: max_size goes with a single size, not with (height, width)")
+        if not _is_length(self.max_size) or self.max_size <= edges[0]:
+            raise LoaderError(
+                f"Resize: max_size bounds the longer edge and is above size, {edges[0]}; found {self.max_size!r}"
+            )
 
     def target(self, height: int, width: int) -> tuple[int, int]:
         """Output size of a picture, as torchvision computes it."""
-        if not isinstance(self.size, int) and len(self.size) == 2:
-            return (self.size[0], self.size[1])
-        edge = self.size if isinstance(self.size, int) else self.size[0]
+        edges = _edges(self.size)
+        if len(edges) == 2:
+            return (edges[0], edges[1])
         short, long = min(height, width), max(height, width)
-        new_short, new_long = edge, int(edge * long / short)
+        new_short, new_long = edges[0], int(edges[0] * long / short)
         if self.max_size is not None and new_long > self.max_size:
-            new_short, new_long = int(self.max_size * new_short / new_long), self.max_size
+            # A line of pixels would become none, which torchvision refuses.
+            new_short, new_long = max(1, int(self.max_size * new_short / new_long)), self.max_size
         return (new_short, new_long) if height <= width else (new_long, new_short)
 
 
@@ -125,9 +145,8 @@ class RandomResizedCrop(Operation):
 
     def __post_init__(self) -> None:
         _pair("RandomResizedCrop", self.size)
-        for name, (low, high) in (("scale", self.scale), ("ratio", self.ratio)):
-            if not (0 < low <= high and math.isfinite(high)):
-                raise LoaderError(f"RandomResizedCrop: {name} is (lowest, highest), both above 0; found {(low, high)}")
+        _bounds("RandomResizedCrop", "scale", self.scale)
+        _bounds("RandomResizedCrop", "ratio", self.ratio)
         if self.scale[1] > 1:
             raise LoaderError(f"RandomResizedCrop: scale is a share of the area, at most 1; found {self.scale}")
 

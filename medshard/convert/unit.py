@@ -142,7 +142,8 @@ def _make(context: BuildContext, planned: PlannedSample, result: UnitResult) -> 
     except Exception as error:  # noqa: BLE001 - third-party text may quote the file's metadata, so only its type is kept
         place = traceback.extract_tb(error.__traceback__)[-1]
         error_class = "defect"
-        message = f"{type(error).__name__} in {Path(place.filename).name}, line {place.lineno}; please report it"
+        file = "/".join(Path(place.filename).parts[-2:])
+        message = f"{type(error).__name__} in {file}, line {place.lineno}; please report it"
     source = context.loaded.spec.samples.from_
     path = planned.media[0].path if planned.media else planned.file
     result.left_out.append(asdict(LeftOut(source, path, planned.row, "read", error_class, message)))

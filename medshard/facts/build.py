@@ -74,7 +74,7 @@ def _add_stated(context: FactContext, media: Mapping[str, Media], out: Collector
     """What the spec states of every sample: its modality and part of the body, where there is one only."""
     about = context.loaded.spec.about
     refined = {context.taxonomy[concept].category for concepts in context.concept_sets.values() for concept in concepts}
-    slots = [slot for slot, medium in media.items() if medium.present and medium.kind in ("image", "volume", "video")]
+    slots = [slot for slot, medium in media.items() if medium.is_picture]
     for axis in ("modality", "anatomy"):
         words = getattr(about, axis)
         if slots and isinstance(words, str) and axis not in refined:
@@ -113,9 +113,7 @@ def _slots(context: FactContext, fact: SpecFact, media: Mapping[str, Media]) -> 
         return []
     if fact.slots is not None:
         return [slot for slot in fact.slots if media[slot].present]
-    pictures = [
-        slot for slot, medium in media.items() if medium.present and medium.kind in ("image", "volume", "video")
-    ]
+    pictures = [slot for slot, medium in media.items() if medium.is_picture]
     if isinstance(fact, (MaskClassFact, InstanceFact)):
         like = context.loaded.spec.media[fact.of].like
         if like is not None and like in pictures:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import numpy as np
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from medshard.engine import decode_image
 from medshard.errors import DecodeError, ReadError
@@ -25,6 +26,7 @@ _FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 _MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM")
 _NOT_READ = {b"GIF8": "GIF", b"\0\0\0\x0cjP": "JPEG 2000", b"\xffO\xffQ": "JPEG 2000", b"II+\0": "BigTIFF"}
 _ORIENTATION_TAG = 0x0112  # EXIF 2.32, 4.6.4
+_BITS_PER_SAMPLE_TAG = 258  # TIFF 6.0, section 8
 
 # A corrupt file makes Pillow allocate and warn; bounds are checked here before pixels are unpacked.
 PillowImage.MAX_IMAGE_PIXELS = None
@@ -52,6 +54,7 @@ class RasterReader:
             return _png16(data)
         with _opened(data) as picture:
             _refuse_frames(picture)
+            _refuse_deep_colour(picture)
             orientation = picture.getexif().get(_ORIENTATION_TAG, 1)
             kind, mode = picture.format, picture.mode
             pixels, bits = _pixels(picture)
@@ -77,6 +80,7 @@ class RasterReader:
             return Mask(decode_image(data), space=2)
         with _opened(data) as picture:
             _refuse_frames(picture)
+            _refuse_deep_colour(picture)
             if picture.mode in ("1", "L", "P", "I;16", "I;16B", "I;16L", "RGB", "RGBA"):
                 values = np.asarray(picture)
             elif picture.mode in ("LA", "PA"):
@@ -134,8 +138,16 @@ def _without_stderr(wanted: bool) -> Iterator[None]:
 
 def _refuse_frames(picture: PillowImage.Image) -> None:
     frames = getattr(picture, "n_frames", 1)
-    if picture.format in ("TIFF",) and frames != 1:
+    if picture.format == "TIFF" and frames != 1:
         raise ReadError(f"has {frames} pages; a picture has one", error_class="several_frames")
+
+
+def _refuse_deep_colour(picture: PillowImage.Image) -> None:
+    """Pillow cuts the channels of a colour TIFF to 8 bits without a word."""
+    if isinstance(picture, TiffImageFile) and len(picture.getbands()) > 1:
+        bits = max(picture.tag_v2.get(_BITS_PER_SAMPLE_TAG, (8,)))
+        if bits > 8:
+            raise ReadError(f"a colour TIFF of {bits} bits a channel is not read", error_class="unsupported")
 
 
 def _pixels(picture: PillowImage.Image) -> tuple[Array, int]:

@@ -149,7 +149,7 @@ class ItemRow(Part):
                     twin=conversation.twin if conversation else None,
                     modality="+".join(sample.axes.modality),
                     anatomy="+".join(sample.axes.anatomy),
-                    slots=conversation.slots if conversation else [m.slot for m in sample.media if m.present],
+                    slots=conversation.slots if conversation else [medium.slot for medium in sample.pictures],
                     concepts=sorted(asked),
                     answer_type=answers[-1] if answers else "",
                     difficulty=None,

@@ -74,6 +74,11 @@ class Media(Part):
     derived_from: dict[str, Any] | None = None
     digest: str | None = None
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is there to be looked at: an image, a volume or a video."""
+        return self.present and self.kind in ("image", "volume", "video")
+
 
 class Scope(Part):
     """What the source looked for.
@@ -121,6 +126,11 @@ class Sample(Part):
             if fact.id == fact_id:
                 return fact
         raise KeyError(fact_id)
+
+    @property
+    def pictures(self) -> list[Media]:
+        """Present input media that can be looked at, in the order of slots."""
+        return [medium for medium in self.media if medium.is_picture and medium.role == "input"]
 
     def medium(self, slot: str) -> Media:
         """The medium in that slot; ``KeyError`` when there is none."""

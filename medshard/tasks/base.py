@@ -11,7 +11,7 @@ from medshard.facts.context import FactContext
 from medshard.record.base import Language
 from medshard.record.conversation import Answer, MadeBy
 from medshard.record.facts import LabelFact, RegionFact
-from medshard.record.sample import Media, Sample
+from medshard.record.sample import Sample
 from medshard.spec.taxonomy import Concept
 from medshard.tasks.words import Media as MediaWord
 from medshard.tasks.words import Term
@@ -77,16 +77,8 @@ class View:
         self.context = context
         self.taxonomy = context.taxonomy
 
-    def pictures(self) -> list[Media]:
-        """Present input media that can be looked at."""
-        return [
-            medium
-            for medium in self.sample.media
-            if medium.present and medium.role == "input" and medium.kind in ("image", "volume", "video")
-        ]
-
     def labels(self, state: str = "present") -> list[LabelFact]:
-        """Labels of a state, one a concept and slots, in the order of the facts."""
+        """Labels of a state, in the order of the facts."""
         return [fact for fact in self.sample.facts if isinstance(fact, LabelFact) and fact.state == state]
 
     def boxes(self, label: LabelFact) -> list[RegionFact]:
@@ -104,6 +96,26 @@ class View:
             if scope.of == of and scope.complete and set(slots) <= set(scope.slots):
                 found |= set(self.context.concept_sets.get(scope.concepts, [scope.concepts]))
         return found
+
+    def related(self, concept: str, other: str) -> bool:
+        """Whether one is the other or lies under it: a kidney tumour is a tumour, so neither rules out the other."""
+        return (
+            concept == other or concept in self.taxonomy.ancestors(other) or other in self.taxonomy.ancestors(concept)
+        )
+
+    def only_one(self, label: LabelFact) -> bool:
+        """Whether no other present label on these media is of the concept, of a side of it, or of a kind of it.
+
+        Without this "the kidney" is not the left one, and "all lesions" are more than those called so.
+        """
+        concept = label.concept or ""
+        return not any(
+            other.id != label.id
+            and not other.rule
+            and set(other.slots) & set(label.slots)
+            and (other.concept == concept or concept in self.taxonomy.ancestors(other.concept or ""))
+            for other in self.labels()
+        )
 
     def term(self, concept: str, facts: Sequence[str], lang: Language) -> Term:
         """A concept for a template, with the facts that say it; none in a question that does not give it away."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from medshard.record.base import Language
 from medshard.record.conversation import Answer, MadeBy
-from medshard.record.facts import TextFact
+from medshard.record.facts import RegionFact, TextFact
 from medshard.tasks.base import Draft, View, in_each
-from medshard.tasks.words import Joined, Quote
+from medshard.tasks.words import Joined, Quote, Words
 
 __all__ = ["TASK"]
 
@@ -22,7 +22,7 @@ class CaptionTask:
 
     def drafts(self, view: View) -> list[Draft]:
         """One a caption of the source, and one of labels."""
-        pictures = [medium.slot for medium in view.pictures()]
+        pictures = [medium.slot for medium in view.sample.pictures]
         if not pictures:
             return []
         captions = [
@@ -59,13 +59,17 @@ class CaptionTask:
         if len(modality) != 1 or len(anatomy) > 1 or not shown:
             return None
         used = [labels[concept].id for concept in (*modality, *anatomy, *shown)]
+        several = {concept for concept in shown if _instances(view, concept, pictures) > 1}
         variant = "labels_of_part" if anatomy else "labels"
 
         def offered(lang: Language) -> dict[str, object]:
             words = {
                 concept: view.term(concept, [labels[concept].id], lang) for concept in (*modality, *anatomy, *shown)
             }
-            things = [words[concept].a if lang == "en" else words[concept] for concept in shown]
+            things: list[Words] = [
+                words[concept] if lang == "zh" else words[concept].many if concept in several else words[concept].a
+                for concept in shown
+            ]
             part = {"part": words[anatomy[0]]} if anatomy else {}
             return {"modality": words[modality[0]], "shown": Joined.sentence(things, lang), **part}
 
@@ -78,6 +82,15 @@ class CaptionTask:
             offered=in_each(offered),
             answer=in_each(lambda _: Answer(type="free", value=shown)),
         )
+
+
+def _instances(view: View, concept: str, slots: list[str]) -> int:
+    """How many single things of a concept the source marked."""
+    return sum(
+        isinstance(fact, RegionFact) and fact.concept == concept and fact.slots == slots and fact.by != "derived"
+        and fact.instance is not None
+        for fact in view.sample.facts
+    )  # fmt: skip
 
 
 TASK = CaptionTask()

@@ -8,6 +8,7 @@ from medshard.record.base import Language
 from medshard.record.conversation import Answer, Option
 from medshard.record.facts import LabelFact
 from medshard.spec.schema.facts import ClassFact
+from medshard.spec.value_map import DROPPED
 from medshard.tasks.base import Draft, View, draw, in_each
 from medshard.tasks.words import Joined, Lettered
 
@@ -40,7 +41,7 @@ class ClassificationTask:
 
     def _forms(self, view: View, name: str, label: LabelFact, concepts: list[str]) -> list[Draft]:
         key = label.concept or ""
-        varies = len(view.context.seen.get(name, ())) != 1
+        varies = _varies(view, name)
 
         def draft(variant: str, offered: Any, answer: Any) -> Draft:
             return Draft(
@@ -66,7 +67,8 @@ class ClassificationTask:
                 lambda _: Answer(type="yesno", value="yes", check="yesno@1"),
             ),
         ]
-        others = [concept for concept in concepts if concept != key]
+        doubted = {fact.concept for fact in view.labels("uncertain")}
+        others = [concept for concept in concepts if not view.related(concept, key) and concept not in doubted]
         if others and set(concepts) <= view.complete(label.slots):
             # A class that the source looked for and did not give is absent; the label given is what it found instead.
             other = others[int(draw("negative", view.sample.key, name) * len(others))]
@@ -91,6 +93,12 @@ class ClassificationTask:
                 ),
             ]
         return found
+
+
+def _varies(view: View, name: str) -> bool:
+    """Whether the source gives more than one class; unknown counts as yes."""
+    values = view.context.seen.get(name, ())
+    return len({view.context.maps[name](value).concept for value in values} - {DROPPED.concept}) != 1
 
 
 def _options(view: View, name: str, key: str, others: list[str]) -> list[str]:

@@ -27,7 +27,7 @@ class DetectionTask:
         found: list[Draft] = []
         for label in view.labels():
             boxes = view.boxes(label)
-            if not boxes or len(label.slots) != 1 or len(boxes) > _MAX_BOXES:
+            if not boxes or len(label.slots) != 1 or len(boxes) > _MAX_BOXES or not view.only_one(label):
                 continue
             every_one = label.concept in view.complete(label.slots, "instances")
             around_mask = len(boxes) == 1 and boxes[0].rule == "mask_box@1"

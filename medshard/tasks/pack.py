@@ -21,7 +21,7 @@ from medshard.spec.schema.base import Node
 from medshard.spec.yaml_text import Document, read_yaml
 from medshard.tasks.words import Words
 
-__all__ = ["Pack", "TemplateSet", "load_pack"]
+__all__ = ["Pack", "TemplateSet", "load_pack", "read_pack", "render"]
 
 _OPEN, _CLOSE = "\ue000", "\ue001"  # private use area: no template or source text of ours holds them
 _MARK = re.compile(f"{_OPEN}([0-9]+){_CLOSE}")
@@ -142,14 +142,25 @@ def load_pack(task: str) -> Pack:
     Raises:
         SpecError: the file is not of the form, or a template writes a digit or a construct of its own.
     """
-    path = Path(__file__).parent / "templates" / f"{task}.yaml"
+    return read_pack(Path(__file__).parent / "templates" / f"{task}.yaml", task)
+
+
+def read_pack(path: Path, task: str) -> Pack:
+    """The templates of a file; see ``load_pack``.
+
+    Raises:
+        SpecError: as ``load_pack``.
+    """
     document = read_yaml(path)
     try:
         parsed = _PackYaml.model_validate(document.tree)
     except ValidationError as error:
-        problems = [document.problem("pack", d["loc"], f"{d['msg']}.") for d in error.errors(include_url=False)]
-        raise SpecError(problems) from error
-    problems = []
+        raise SpecError(
+            [document.problem("pack", d["loc"], f"{d['msg']}.") for d in error.errors(include_url=False)]
+        ) from error
+    problems: list[Problem] = []
+    if parsed.task != task:
+        problems.append(document.problem("pack", ("task",), f"{parsed.task!r} is not {task!r}, the name of the file."))
     sets: dict[tuple[str, Language], TemplateSet] = {}
     for name, variant in parsed.variants.items():
         languages: tuple[tuple[Language, _Language | None], ...] = (("en", variant.en), ("zh", variant.zh))
@@ -173,12 +184,22 @@ def load_pack(task: str) -> Pack:
     return Pack(task, parsed.version, keeps, sets)
 
 
+_ALLOWED = (nodes.Template, nodes.Output, nodes.TemplateData, nodes.Name, nodes.Getattr)
+"""All that a template is made of: text and names of what the task offers. What is computed is the task's affair; loops,
+calls and arithmetic would let a pack claim something of its own, or never end."""
+
+
 def _compile(text: str, document: Document, path: tuple[str | int, ...], problems: list[Problem]) -> Template:
     try:
         tree = _ENVIRONMENT.parse(text)
         for data in tree.find_all(nodes.TemplateData):
             if any(character.isdigit() for character in data.data):
                 problems.append(document.problem("pack", path, "a template writes no number of its own."))
+        other = sorted({type(node).__name__ for node in tree.find_all(nodes.Node) if not isinstance(node, _ALLOWED)})
+        if other:
+            message = f"a template holds text and {{{{ names }}}} only, not {', '.join(other)}."
+            problems.append(document.problem("pack", path, message))
+            return _ENVIRONMENT.from_string("")
         return _ENVIRONMENT.from_string(tree)
     except TemplateError as error:
         problems.append(document.problem("pack", path, f"is no template: {error}."))

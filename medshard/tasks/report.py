@@ -20,7 +20,7 @@ class ReportTask:
 
     def drafts(self, view: View) -> list[Draft]:
         """Findings and impression of the picture, and impression from findings."""
-        pictures = [medium.slot for medium in view.pictures()]
+        pictures = [medium.slot for medium in view.sample.pictures]
         sections = {
             fact.concept: fact
             for fact in view.sample.facts
@@ -32,7 +32,7 @@ class ReportTask:
             for variant, fact in (("findings", findings), ("impression", impression)):
                 if fact is not None:
                     found.append(self._draft(variant, fact, None, pictures))
-        if findings is not None and impression is not None:
+        if findings is not None and impression is not None and not _within(impression.text, findings.text):
             found.append(self._draft("summary", impression, findings, []))
         return found
 
@@ -52,6 +52,11 @@ class ReportTask:
             languages=(lang,),
             made_by=MadeBy(kind="source"),
         )
+
+
+def _within(asked: str, given: str) -> bool:
+    """Whether a text already stands in the other, letter case and blanks aside: then there is nothing to sum up."""
+    return " ".join(asked.lower().split()).rstrip(".。") in " ".join(given.lower().split())
 
 
 TASK = ReportTask()

@@ -20,7 +20,7 @@ class SegmentationTask:
     def drafts(self, view: View) -> list[Draft]:
         """One for each concept with a class mask on a picture."""
         found: list[Draft] = []
-        pictures = {medium.slot for medium in view.pictures()}
+        pictures = {medium.slot for medium in view.sample.pictures}
         for label in view.labels():
             regions = [
                 fact
@@ -30,7 +30,7 @@ class SegmentationTask:
                 and fact.shape == "mask"
                 and fact.instance is None
             ]
-            if len(regions) == 1 and set(label.slots) <= pictures:
+            if len(regions) == 1 and set(label.slots) <= pictures and view.only_one(label):
                 found.append(self._draft(view, label, regions[0]))
         return found
 

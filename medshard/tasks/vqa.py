@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medshard.facts.texts import YES_NO
 from medshard.record.base import Language
 from medshard.record.conversation import Answer, MadeBy, Option
 from medshard.record.facts import QaFact
@@ -11,7 +12,6 @@ from medshard.tasks.words import Joined, Lettered, Quote, Words
 __all__ = ["TASK"]
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_YES = {"yes", "是", "有"}
 
 
 class VqaTask:
@@ -35,10 +35,12 @@ class VqaTask:
         }
         variant = "given"
         answer = Answer(type="free", value=fact.answer)
-        if fact.answer_type == "yesno":
-            value = "yes" if fact.answer.lower().rstrip(".。") in _YES else "no"
-            answer = Answer(type="yesno", value=value, check="yesno@1")
-        elif fact.answer_type == "choice" and fact.answer in fact.options and len(fact.options) <= len(_LETTERS):
+        bare = YES_NO[lang].get(fact.answer.lower().rstrip(".。"))
+        if fact.answer_type == "yesno" and bare is not None:  # else "maybe", or a sentence: not to be checked
+            answer = Answer(type="yesno", value=bare, check="yesno@1")
+        elif (
+            fact.answer_type == "choice" and fact.options.count(fact.answer) == 1 and len(fact.options) <= len(_LETTERS)
+        ):
             variant = "choice"
             listed = [Lettered(_LETTERS[i], Quote(text, [])) for i, text in enumerate(fact.options)]
             letter = _LETTERS[fact.options.index(fact.answer)]

@@ -57,7 +57,9 @@ def write_conversations(view: View, options: TextOptions) -> list[Conversation]:
     choice = view.context.loaded.spec.tasks
     names = [name for name in TASKS if (not choice.only or name in choice.only) and name not in choice.never]
     tasks = {name: TASKS.get(name) for name in names}
-    drafts = [draft for task in tasks.values() for draft in task.drafts(view)]
+    # Facts of a mask whose picture is missing are kept, and nothing is asked about what cannot be shown.
+    shown = {medium.slot for medium in view.sample.pictures}
+    drafts = [draft for task in tasks.values() for draft in task.drafts(view) if shown.issuperset(draft.slots)]
     key = view.sample.key
     chosen: dict[Language, list[Draft]] = {
         lang: choose(key, [d for d in drafts if lang in d.languages], tasks, choice.weight, options.budget)
@@ -76,8 +78,9 @@ def write_conversations(view: View, options: TextOptions) -> list[Conversation]:
 def _write(view: View, draft: Draft, lang: Language, number: str, twin: str | None, seed: int) -> Conversation:
     pack = load_pack(draft.task)
     words = pack.sets[(draft.variant, lang)]
-    question_id, question = _pick(words.questions, seed, view.sample.key, draft.id, lang, "q")
-    answer_id, answer = _pick(words.answers, seed, view.sample.key, draft.id, lang, "a")
+    # Not drawn by language: twins say the same in the same form, so they cite the same facts.
+    question_id, question = _pick(words.questions, seed, view.sample.key, draft.id, "q")
+    answer_id, answer = _pick(words.answers, seed, view.sample.key, draft.id, "a")
     offered = {"media": view.media_words(draft.slots), **draft.offered[lang]}
     turns = [
         Turn(role="user", template=question_id, blocks=_with_media(view, draft, render(question, offered))),

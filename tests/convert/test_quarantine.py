@@ -221,6 +221,6 @@ def test_a_defect_of_a_reader_costs_one_sample(mixed: Tree, tmp_path: Path, monk
     account = build(mixed.root, tmp_path / "corpus", progress=Quiet())
     (row,) = quarantine(tmp_path / "corpus")
     assert (row["file"], row["error_class"]) == ("img/photo2.jpg", "defect")
-    assert row["message"].startswith("ZeroDivisionError in test_quarantine.py")
+    assert row["message"].startswith("ZeroDivisionError in convert/test_quarantine.py")
     assert "SECRET" not in row["message"]
     assert_account(account, tmp_path / "corpus")

@@ -180,7 +180,7 @@ def test_a_huge_header_is_refused_before_memory_is_taken(name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(DecodeError, match=r"more than 536870912|overflow"):
         decode_image(stream)
-    with pytest.raises(DecodeError, match="cannot hold|overflow"):
+    with pytest.raises(DecodeError, match=r"cannot hold|overflow"):
         decode_image(stream, max_pixels=2**63)
     _, failed = run([whole(stream, (9, 9)), whole(stream, (9, 9))], LAYOUT, max_pixels=2**63)
     assert len(failed) == 2

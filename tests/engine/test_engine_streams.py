@@ -106,7 +106,7 @@ def test_half_size_decoding_is_only_used_where_it_is_allowed() -> None:
 
 
 def test_half_size_decoding_of_real_pictures_stays_near(shared: Path) -> None:
-    """What docstring of BatchLayout.half says: it is sharper, by 2 grey levels at 2:1 and less where more is left out."""
+    """What BatchLayout.half costs: it is sharper, by 2 grey levels at 2:1 and less where more is left out."""
     folders = ["bccd", "kvasir_seg_mini", "rbc_coco", "vqa_rad", "figure1_covid_cxr"]
     errors: dict[float, list[float]] = {2.0: [], 4.3: []}
     for folder in folders:

@@ -1,4 +1,4 @@
-"""The same bits for any number of threads and at any SIMD level; the interpreter goes on; forks have their own threads."""
+"""The same bits for any number of threads and at any SIMD level; the interpreter goes on; forks have own threads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +105,7 @@ def test_other_python_threads_go_on_while_the_engine_runs() -> None:
         running.wait()
         while not done.is_set():
             steps[0] += 1
+            time.sleep(0)  # hands the interpreter back, or the engine would wait for it as long as is set below
 
     counter = threading.Thread(target=count)
     counter.start()
@@ -113,7 +115,7 @@ def test_other_python_threads_go_on_while_the_engine_runs() -> None:
     sys.setswitchinterval(3600)
     try:
         running.set()
-        out, failed = run(work, BatchLayout(64, 64), engine=Engine(1))
+        _, failed = run(work, BatchLayout(64, 64), engine=Engine(1))
         counted = steps[0]
     finally:
         sys.setswitchinterval(before)

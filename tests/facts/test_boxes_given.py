@@ -61,12 +61,12 @@ def edges_of_pixels(columns: range, rows: range) -> tuple[float, ...]:
     ("form", "cells", "columns", "rows"),
     [
         # VOC counts from 1 and names the last pixel inside: 1..40 is the whole width.
-        (VOC, (1, 1, 40, 30), range(0, 40), range(0, 30)),
+        (VOC, (1, 1, 40, 30), range(40), range(30)),
         (VOC, (5, 6, 5, 6), range(4, 5), range(5, 6)),
-        (ZERO_BASED_LAST, (0, 0, 39, 29), range(0, 40), range(0, 30)),
+        (ZERO_BASED_LAST, (0, 0, 39, 29), range(40), range(30)),
         (ZERO_BASED_LAST, (5, 6, 8, 6), range(5, 9), range(6, 7)),
         # COCO: corner and size from 0.
-        (COCO, (0, 0, 40, 30), range(0, 40), range(0, 30)),
+        (COCO, (0, 0, 40, 30), range(40), range(30)),
         (COCO, (4, 5, 1, 1), range(4, 5), range(5, 6)),
         (HALF_OPEN, (4, 5, 9, 7), range(4, 9), range(5, 7)),
         (CENTRE, (6.5, 6, 5, 2), range(4, 9), range(5, 7)),

@@ -363,9 +363,8 @@ def test_packed_parts_come_back_whole(parts: list[NDArray[np.bool_]]) -> None:
     deepest = int(np.sum(parts, axis=0).max())
     try:
         packed = pack_regions((5, 6), listed)
-    except ReadError as error:
-        assert error.error_class == "mask_overlap"
-        assert deepest > 1
+    except ReadError:
+        assert deepest > 1, "parts that do not overlap need one channel only"
         return
     for region, inside in zip(packed.regions, parts, strict=True):
         assert np.array_equal(packed.region(region.value), inside)

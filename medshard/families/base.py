@@ -76,6 +76,9 @@ def render_blocks(
     Args:
         facts: at least those that the blocks cite.
         delivered: how each slot that a region lies on is seen.
+
+    Raises:
+        ValueError: a block cites a fact that it cannot be written from, such as a label as a place.
     """
     by_id = {fact.id: fact for fact in facts}
     pieces: list[str] = []
@@ -83,20 +86,24 @@ def render_blocks(
         if isinstance(block, MediaBlock):
             pieces.append(family.media(block) + "\n")
         elif isinstance(block, RegionBlock):
-            regions = [by_id[fact] for fact in block.facts]
-            pieces.append(
-                ", ".join(_region(region, family, delivered) for region in regions if isinstance(region, RegionFact))
-            )
+            pieces.append(", ".join(_region(by_id[fact], family, delivered) for fact in block.facts))
         elif isinstance(block, TimeBlock):
-            times = [by_id[fact] for fact in block.facts]
-            pieces.append(", ".join(family.interval(t.start_s, t.end_s) for t in times if isinstance(t, IntervalFact)))
+            pieces.append(", ".join(_time(by_id[fact], family) for fact in block.facts))
         else:
             pieces.append(block.text)
     return "".join(pieces)
 
 
-def _region(region: RegionFact, family: Family, delivered: Mapping[str, Delivered]) -> str:
-    if region.shape == "box" and isinstance(region.coords, list):
+def _region(region: Fact, family: Family, delivered: Mapping[str, Delivered]) -> str:
+    if isinstance(region, RegionFact) and region.shape == "mask":
+        return family.mask()
+    if isinstance(region, RegionFact) and region.shape == "box" and isinstance(region.coords, list):
         seen = delivered[region.slots[0]]
         return family.box(seen.box([float(edge) for edge in region.coords]), seen)  # type: ignore[arg-type]
-    return family.mask()
+    raise ValueError(f"the fact {region.id} is no box and no mask, so it cannot be written as a place")
+
+
+def _time(interval: Fact, family: Family) -> str:
+    if isinstance(interval, IntervalFact):
+        return family.interval(interval.start_s, interval.end_s)
+    raise ValueError(f"the fact {interval.id} is no interval, so it cannot be written as a time")

@@ -16,7 +16,7 @@ from medshard.spec.taxonomy import Concept
 from medshard.tasks.words import Media as MediaWord
 from medshard.tasks.words import Term
 
-__all__ = ["LANGUAGES", "Draft", "Task", "View", "draw", "in_each"]
+__all__ = ["LANGUAGES", "Draft", "Task", "View", "draw", "in_each", "language_of"]
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
 """The languages that templates are written in."""
@@ -27,6 +27,11 @@ T = TypeVar("T")
 def in_each(make: Callable[[Language], T]) -> dict[Language, T]:
     """The same thing said in every language."""
     return {lang: make(lang) for lang in LANGUAGES}
+
+
+def language_of(tag: str) -> Language | None:
+    """The language of templates that a BCP 47 tag such as ``en-GB`` is of; None when there is none."""
+    return next((lang for lang in LANGUAGES if tag.lower().split("-")[0] == lang), None)
 
 
 def draw(*parts: object) -> float:
@@ -93,7 +98,7 @@ class View:
         """Concepts that the source looked for in all of these slots."""
         found: set[str] = set()
         for scope in self.sample.scopes:
-            if scope.of == of and scope.complete and set(slots) <= set(scope.slots):
+            if slots and scope.of == of and scope.complete and set(slots) <= set(scope.slots):
                 found |= set(self.context.concept_sets.get(scope.concepts, [scope.concepts]))
         return found
 

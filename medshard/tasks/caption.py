@@ -5,7 +5,7 @@ from __future__ import annotations
 from medshard.record.base import Language
 from medshard.record.conversation import Answer, MadeBy
 from medshard.record.facts import RegionFact, TextFact
-from medshard.tasks.base import Draft, View, in_each
+from medshard.tasks.base import LANGUAGES, Draft, View, in_each, language_of
 from medshard.tasks.words import Joined, Quote, Words
 
 __all__ = ["TASK"]
@@ -30,12 +30,11 @@ class CaptionTask:
             for fact in view.sample.facts
             if isinstance(fact, TextFact) and fact.concept == "section/caption" and not fact.redacted
         ]
-        found = [self._quoted(fact, pictures) for fact in captions if fact.lang in ("en", "zh")]
+        found = [self._quoted(fact, lang, pictures) for fact in captions if (lang := language_of(fact.lang))]
         labelled = self._of_labels(view, pictures)
         return [*found, labelled] if labelled is not None else found
 
-    def _quoted(self, fact: TextFact, pictures: list[str]) -> Draft:
-        lang: Language = "zh" if fact.lang == "zh" else "en"
+    def _quoted(self, fact: TextFact, lang: Language, pictures: list[str]) -> Draft:
         return Draft(
             task=self.name,
             variant="given",
@@ -58,6 +57,10 @@ class CaptionTask:
         anatomy = by_category.get("anatomy", [])
         if len(modality) != 1 or len(anatomy) > 1 or not shown:
             return None
+        if any(
+            view.word(part, lang) == view.word(thing, lang) for part in anatomy for thing in shown for lang in LANGUAGES
+        ):
+            anatomy = []  # "the spinal cord showing the spinal cord"
         used = [labels[concept].id for concept in (*modality, *anatomy, *shown)]
         several = {concept for concept in shown if _instances(view, concept, pictures) > 1}
         variant = "labels_of_part" if anatomy else "labels"

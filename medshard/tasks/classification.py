@@ -32,8 +32,8 @@ class ClassificationTask:
             if not isinstance(fact, ClassFact) or fact.scope != "media":
                 continue
             concepts = view.context.concept_sets[view.context.set_name(name)]
-            present = [label for label in view.labels() if label.concept in concepts and not label.rule]
-            if len(present) != 1 or not present[0].slots:
+            present = [label for label in view.labels() if label.concept in concepts and label.slots and not label.rule]
+            if len(present) != 1:
                 continue
             if view.concept(present[0].concept or "").category not in _NOT_A_CLASS:
                 found += self._forms(view, name, present[0], concepts)
@@ -67,7 +67,7 @@ class ClassificationTask:
                 lambda _: Answer(type="yesno", value="yes", check="yesno@1"),
             ),
         ]
-        doubted = {fact.concept for fact in view.labels("uncertain")}
+        doubted = {fact.concept for state in ("uncertain", "present") for fact in view.labels(state)}
         others = [concept for concept in concepts if not view.related(concept, key) and concept not in doubted]
         if others and set(concepts) <= view.complete(label.slots):
             # A class that the source looked for and did not give is absent; the label given is what it found instead.

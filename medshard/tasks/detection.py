@@ -10,6 +10,7 @@ from medshard.tasks.words import Joined, Region
 __all__ = ["TASK"]
 
 _MAX_BOXES = 40
+_BETWEEN = {"en": "; ", "zh": "；"}
 
 
 class DetectionTask:
@@ -49,7 +50,7 @@ class DetectionTask:
             offered=in_each(
                 lambda lang: {
                     "thing": view.term(concept, [label.id], lang),
-                    "boxes": Joined([Region([box]) for box in ids], between="; ", last="; "),
+                    "boxes": Joined([Region([box]) for box in ids], between=_BETWEEN[lang], last=_BETWEEN[lang]),
                 }
             ),
             answer=in_each(

@@ -6,7 +6,7 @@ from medshard.facts.texts import YES_NO
 from medshard.record.base import Language
 from medshard.record.conversation import Answer, MadeBy, Option
 from medshard.record.facts import QaFact
-from medshard.tasks.base import Draft, View
+from medshard.tasks.base import Draft, View, language_of
 from medshard.tasks.words import Joined, Lettered, Quote, Words
 
 __all__ = ["TASK"]
@@ -22,13 +22,14 @@ class VqaTask:
     trivial = False
 
     def drafts(self, view: View) -> list[Draft]:
-        """One a question."""
-        return [
-            self._draft(fact) for fact in view.sample.facts if isinstance(fact, QaFact) and fact.lang in ("en", "zh")
-        ]
+        """One a question; the same question with the same answer is asked once."""
+        given: dict[tuple[Language, str, str], QaFact] = {}
+        for fact in view.sample.facts:
+            if isinstance(fact, QaFact) and (lang := language_of(fact.lang)):
+                given.setdefault((lang, fact.question.lower(), fact.answer.lower()), fact)
+        return [self._draft(fact, lang) for (lang, _, _), fact in given.items()]
 
-    def _draft(self, fact: QaFact) -> Draft:
-        lang: Language = "zh" if fact.lang == "zh" else "en"
+    def _draft(self, fact: QaFact, lang: Language) -> Draft:
         offered: dict[str, Words] = {
             "question": Quote(fact.question, [fact.id]),
             "answer": Quote(fact.answer, [fact.id]),

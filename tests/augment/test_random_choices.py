@@ -1,4 +1,4 @@
-"""Random choices: a function of (seed, epoch, item, operation), of torchvision's distribution, and within the bounds."""
+"""Random choices: functions of (seed, epoch, item, operation), distributed as torchvision's, within their bounds."""
 
 from __future__ import annotations
 

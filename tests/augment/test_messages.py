@@ -1,0 +1,176 @@
+"""Names and arguments are torchvision v2's, and what makes no sense is refused with what would."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from applied import draw
+
+import medshard.augment as augment
+from medshard.augment import (
+    CenterCrop,
+    Normalize,
+    Operation,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomVerticalFlip,
+    Resize,
+    TakeSlice,
+    Window,
+    compile_operations,
+)
+from medshard.errors import LoaderError
+
+# torchvision.transforms.v2, 0.16 to 0.24: arguments in their order, with defaults. Left out there and here:
+# interpolation and antialias (always bilinear and antialiased), inplace (never).
+TORCHVISION: dict[str, dict[str, Any]] = {
+    "Resize": {"size": inspect.Parameter.empty, "max_size": None},
+    "CenterCrop": {"size": inspect.Parameter.empty},
+    "RandomResizedCrop": {"size": inspect.Parameter.empty, "scale": (0.08, 1.0), "ratio": (3 / 4, 4 / 3)},
+    "RandomHorizontalFlip": {"p": 0.5},
+    "RandomVerticalFlip": {"p": 0.5},
+    "Normalize": {"mean": inspect.Parameter.empty, "std": inspect.Parameter.empty},
+}
+LEFT_OUT = {"interpolation", "antialias", "inplace"}
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_names_arguments_and_defaults_are_torchvisions(name: str) -> None:
+    parameters = inspect.signature(getattr(augment, name)).parameters
+    assert {key: parameter.default for key, parameter in parameters.items()} == TORCHVISION[name]
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_the_table_above_is_what_an_installed_torchvision_says(name: str) -> None:
+    v2 = pytest.importorskip("torchvision.transforms.v2")
+    parameters = inspect.signature(getattr(v2, name)).parameters
+    told = {key: parameter.default for key, parameter in parameters.items() if key not in LEFT_OUT}
+    assert told == TORCHVISION[name]
+
+
+def test_every_operation_is_a_frozen_record_that_pickles() -> None:
+    operations: list[Operation] = [
+        TakeSlice("y", "random"),
+        Resize(40, max_size=60),
+        CenterCrop([32]),
+        RandomResizedCrop((3, 4)),
+        RandomHorizontalFlip(),
+        RandomVerticalFlip(p=0.1),
+        Window(-100, 200),
+        Normalize([0.5], [0.5]),
+    ]
+    public = {kind for kind in vars(augment).values() if isinstance(kind, type) and issubclass(kind, Operation)}
+    assert {type(operation) for operation in operations} == public - {Operation}
+    for operation in operations:
+        assert pickle.loads(pickle.dumps(operation)) == operation
+        name = dataclasses.fields(operation)[0].name
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(operation, name, None)
+
+
+SIZE_RULE = "size is a whole number or (height, width), each at least 1; found "
+
+
+@pytest.mark.parametrize("kind", [Resize, CenterCrop, RandomResizedCrop])
+@pytest.mark.parametrize("size", [0, -3, (0, 5), (5, -1), (1, 2, 3), (), 2.5, (2.5, 3), "224", None, True, (4, True)])
+def test_a_size_that_is_none_is_refused(kind: Callable[[Any], Operation], size: Any) -> None:
+    with pytest.raises(LoaderError) as failed:
+        kind(size)
+    assert str(failed.value) == f"{kind.__name__}: {SIZE_RULE}{size!r}"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Resize((4, 4), max_size=9), "Resize: max_size goes with a single size, not with (height, width)"),
+        (lambda: Resize(9, max_size=9), "Resize: max_size bounds the longer edge and is above size, 9; found 9"),
+        (lambda: Resize(9, max_size=2.5), "Resize: max_size bounds the longer edge and is above size, 9; found 2.5"),
+        (
+            lambda: RandomResizedCrop(9, scale=(0.0, 1.0)),
+            "RandomResizedCrop: scale is (lowest, highest), both above 0; found (0.0, 1.0)",
+        ),
+        (
+            lambda: RandomResizedCrop(9, scale=(0.6, 0.5)),
+            "RandomResizedCrop: scale is (lowest, highest), both above 0; found (0.6, 0.5)",
+        ),
+        (
+            lambda: RandomResizedCrop(9, scale=0.5),
+            "RandomResizedCrop: scale is (lowest, highest), both above 0; found 0.5",
+        ),
+        (
+            lambda: RandomResizedCrop(9, scale=(0.5, 1.5)),
+            "RandomResizedCrop: scale is a share of the area, at most 1; found (0.5, 1.5)",
+        ),
+        (
+            lambda: RandomResizedCrop(9, ratio=(0.5, float("inf"))),
+            "RandomResizedCrop: ratio is (lowest, highest), both above 0; found (0.5, inf)",
+        ),
+        (
+            lambda: RandomResizedCrop(9, ratio=(float("nan"), 1)),
+            "RandomResizedCrop: ratio is (lowest, highest), both above 0; found (nan, 1)",
+        ),
+        (lambda: RandomHorizontalFlip(1.5), "RandomHorizontalFlip: p lies between 0 and 1; found 1.5"),
+        (lambda: RandomVerticalFlip(-0.1), "RandomVerticalFlip: p lies between 0 and 1; found -0.1"),
+        (lambda: RandomVerticalFlip(float("nan")), "RandomVerticalFlip: p lies between 0 and 1; found nan"),
+        (lambda: Window(5, 5), "Window: low is below high; found 5, 5"),
+        (lambda: Normalize([0.5] * 2, [0.5] * 2), "Normalize: mean and std have one number, or one a channel (three)"),
+        (lambda: Normalize([0.5], [0.5] * 3), "Normalize: mean and std have one number, or one a channel (three)"),
+        (lambda: Normalize([0.5], [0.0]), "Normalize: std is above 0; found (0.0,)"),
+        (
+            lambda: TakeSlice("t"),
+            "TakeSlice: axis is z, y or x and index middle or random; found TakeSlice(axis='t', index='middle')",
+        ),
+    ],
+)
+def test_an_argument_out_of_bounds_is_named(make: Callable[[], Operation], message: str) -> None:
+    with pytest.raises(LoaderError) as failed:
+        make()
+    assert str(failed.value) == message
+
+
+@pytest.mark.parametrize(
+    ("operations", "message"),
+    [
+        (
+            [Normalize([0.5], [0.5]), Resize((8, 8))],
+            "operations are in an order that cannot be fused; this one works: Resize, Normalize",
+        ),
+        (
+            [Window(0, 1), RandomHorizontalFlip(), TakeSlice(), Resize((8, 8))],
+            "operations are in an order that cannot be fused; this one works: "
+            "TakeSlice, RandomHorizontalFlip, Resize, Window",
+        ),
+        (
+            [Resize((9, 9)), RandomResizedCrop(8)],
+            "Resize and RandomResizedCrop would resample twice; a picture is resampled once, so keep one of them",
+        ),
+        (
+            [Resize(8)],
+            "pictures of a batch have one size: use Resize((height, width)), RandomResizedCrop(size), or Resize(edge) "
+            "with CenterCrop(size)",
+        ),
+        (
+            [],
+            "pictures of a batch have one size: use Resize((height, width)), RandomResizedCrop(size), or Resize(edge) "
+            "with CenterCrop(size)",
+        ),
+        ([Resize((8, 8)), Window(0, 1), Window(0, 2)], "Window stands twice; once is enough"),
+        ([TakeSlice(), TakeSlice("x"), Resize((8, 8))], "TakeSlice stands twice; once is enough"),
+        (["Resize"], "'Resize' is no operation of medshard.augment; see medshard.augment.__all__"),
+    ],
+)
+def test_a_list_that_does_not_compile_says_which_does(operations: list[Any], message: str) -> None:
+    with pytest.raises(LoaderError) as failed:
+        compile_operations(operations)
+    assert str(failed.value) == message
+
+
+def test_a_crop_larger_than_its_picture_says_what_to_do() -> None:
+    with pytest.raises(LoaderError) as failed:
+        draw([CenterCrop((64, 32))], (50, 60))
+    assert str(failed.value) == "CenterCrop(64, 32) is larger than a picture of 50 x 60; put a Resize before it"

@@ -1,11 +1,11 @@
 """A corpus as training batches: medshard's loader beside torch's DataLoader over webdataset, from the same tar files.
 
-    python benchmarks/loader_stream.py [--json] [--seconds 45] [--pictures 480]
+    python benchmarks/loader_stream.py [--json] [--seconds 25] [--pictures 360]
 
-A corpus of generated JPEGs is built by medshard's own converter. Each contestant streams it without end with both cores:
-random part of 50 to 100 % of the area at 224 x 224, flip, normalise, float32, batches of 32. The peers do as their
-documentation says: webdataset shuffles shards and samples and makes batches in the workers, which stay alive and work
-ahead; Pillow's draft decodes at the smallest eighth that leaves no fewer pixels than are wanted.
+A corpus of generated JPEGs is built by medshard's own converter. Each contestant streams it without end with both
+cores: random part of 50 to 100 % of the area at 224 x 224, flip, normalise, float32, batches of 32. The peers do as
+their documentation says: webdataset shuffles shards and samples and makes batches in the workers, which stay alive and
+work ahead; Pillow's draft decodes at the smallest eighth that leaves no fewer pixels than are wanted.
 """
 
 from __future__ import annotations
@@ -177,8 +177,8 @@ def measure(corpus: Corpus, budget_s: float) -> Rates:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--seconds", type=float, default=45, help="of measuring; building comes on top")
-    parser.add_argument("--pictures", type=int, default=480)
+    parser.add_argument("--seconds", type=float, default=25, help="of measuring; building comes on top")
+    parser.add_argument("--pictures", type=int, default=360)
     options = parser.parse_args()
     told: dict[str, Any] = {
         "machine": machine(),

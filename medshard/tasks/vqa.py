@@ -23,11 +23,11 @@ class VqaTask:
 
     def drafts(self, view: View) -> list[Draft]:
         """One a question; the same question with the same answer is asked once."""
-        given: dict[tuple[Language, str, str], QaFact] = {}
+        given: dict[tuple[Language, str, str, tuple[str, ...]], QaFact] = {}
         for fact in view.sample.facts:
             if isinstance(fact, QaFact) and (lang := language_of(fact.lang)):
-                given.setdefault((lang, fact.question.lower(), fact.answer.lower()), fact)
-        return [self._draft(fact, lang) for (lang, _, _), fact in given.items()]
+                given.setdefault((lang, fact.question.lower(), fact.answer.lower(), tuple(fact.slots)), fact)
+        return [self._draft(fact, lang) for (lang, *_), fact in given.items()]
 
     def _draft(self, fact: QaFact, lang: Language) -> Draft:
         offered: dict[str, Words] = {

@@ -53,8 +53,8 @@ def _list_fact(work: Work, name: str, source: str, visible: Visible) -> None:
     holder = _holder(visible, texts) or source
     field = _columns_read(texts).replace("'", "''")
     file, row, place = (quote(within(holder, column)) for column in (FILE_COLUMN, ROW_COLUMN, INDEX))
-    head = f"DISTINCT sample, {file} AS file, {row} AS row, '{field}' AS field, {place} AS _place"
-    tail = f"FROM {visible.sql()} JOIN _member ON i = {work.base_index}"
+    head = f"DISTINCT _sample AS sample, {file} AS file, {row} AS row, '{field}' AS field, {place} AS _place"
+    tail = f"FROM {visible.sql()} JOIN _member ON _i = {work.base_index}"
     table = f"_fact_{name}"
     if not work.compute(table, expressions, head, tail):
         return

@@ -40,7 +40,7 @@ def join_rows(work: Work) -> None:
                 f"no row of {source} has this {', '.join(join.using)}",
             )
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
-    work.session.run(f"CREATE TABLE _rows AS SELECT {work.base_index} AS i FROM {quote(work.base)}{where}")
+    work.session.run(f"CREATE TABLE _rows AS SELECT {work.base_index} AS _i FROM {quote(work.base)}{where}")
 
 
 def report_orphans(work: Work, source: str, using: list[str]) -> int:

@@ -48,8 +48,8 @@ def _list_slot(work: Work, slot: str, source: str, visible: Visible) -> None:
         return
     table = f"_media_{slot}"
     condition = f" WHERE ({medium.where}\n)" if medium.where is not None else ""
-    head = f"DISTINCT sample, {quote(source)}.path AS path, {quote(source)}.size::BIGINT AS size_bytes"
-    tail = f"FROM {visible.sql()} JOIN _member ON i = {work.base_index}{condition}"
+    head = f"DISTINCT _sample AS sample, {quote(source)}.path AS path, {quote(source)}.size::BIGINT AS size_bytes"
+    tail = f"FROM {visible.sql()} JOIN _member ON _i = {work.base_index}{condition}"
     if not work.compute(table, expressions, head, tail):
         return
     for name in ("layer", "channel"):
@@ -63,7 +63,7 @@ def _refuse_no_file(work: Work, slot: str, table: str) -> None:
     absence = work.spec.media[slot].no_file
     if absence not in (None, "error"):
         return
-    missing = f"SELECT DISTINCT sample FROM _member WHERE sample NOT IN (SELECT sample FROM {quote(table)})"
+    missing = f"SELECT DISTINCT _sample AS sample FROM _member WHERE _sample NOT IN (SELECT sample FROM {quote(table)})"
     count = work.drop_samples(missing, f"no_{slot}", f"there is no file for the slot {slot!r}")
     if count and absence == "error":
         message = f"{count} samples have no file, and no_file says that this is an error."

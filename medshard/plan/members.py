@@ -18,10 +18,10 @@ def assign_members(work: Work) -> None:
         path: Path = ("samples", "leave_out", reason)
         if not work.computable({reason: (path, condition)}) or not work.fit({reason: (path, condition)}):
             continue
-        where = f"i IN (SELECT {work.base_index} FROM {work.visible.sql()} WHERE ({condition}\n))"
+        where = f"_i IN (SELECT {work.base_index} FROM {work.visible.sql()} WHERE ({condition}\n))"
         work.leave_out(
-            f"SELECT {work.place_columns(work.base)} FROM {quote(work.base)} JOIN _rows ON i = {work.base_index} "
-            f"WHERE {where} ORDER BY i",
+            f"SELECT {work.place_columns(work.base)} FROM {quote(work.base)} JOIN _rows ON _i = {work.base_index} "
+            f"WHERE {where} ORDER BY _i",
             work.base,
             "leave_out",
             reason,
@@ -30,10 +30,10 @@ def assign_members(work: Work) -> None:
     if samples.group and not work.columns_exist(("samples", "group"), work.base, samples.group):
         return
     group = ", ".join(quote(column) for column in samples.group)
-    number = f"dense_rank() OVER (ORDER BY {group}) - 1" if group else "row_number() OVER (ORDER BY i) - 1"
+    number = f"dense_rank() OVER (ORDER BY {group}) - 1" if group else "row_number() OVER (ORDER BY _i) - 1"
     work.session.run(
-        f"CREATE TABLE _member AS SELECT i, {number} AS sample FROM _rows JOIN {quote(work.base)} "
-        f"ON i = {work.base_index}"
+        f"CREATE TABLE _member AS SELECT _i, {number} AS _sample FROM _rows JOIN {quote(work.base)} "
+        f"ON _i = {work.base_index}"
     )
 
 
@@ -44,13 +44,13 @@ def describe_samples(work: Work) -> None:
     expressions.setdefault("split", (("samples",), "'none'"))
     if work.failed or not work.fit(expressions, group_by=work.spec.samples.group):
         return
-    tail = f"FROM {work.visible.sql()} JOIN _member ON i = {work.base_index}"
+    tail = f"FROM {work.visible.sql()} JOIN _member ON _i = {work.base_index}"
     reduced = {name: said for name, said in expressions.items() if parse_expression(said[1]).aggregate}
     plain = {name: said for name, said in expressions.items() if name not in reduced}
-    if not work.compute("_said_rows", plain, "sample, i", tail):
+    if not work.compute("_said_rows", plain, "_sample AS sample, _i", tail):
         return
-    group = ", ".join(["sample", *(quote(column) for column in work.spec.samples.group)])
-    if not work.compute("_said_groups", reduced, "sample", f"{tail} GROUP BY {group}"):
+    group = ", ".join(["_sample", *(quote(column) for column in work.spec.samples.group)])
+    if not work.compute("_said_groups", reduced, "_sample AS sample", f"{tail} GROUP BY {group}"):
         return
     work.session.run("CREATE TABLE _said AS SELECT * FROM _said_rows JOIN _said_groups USING (sample)")
     for name, (path, _) in expressions.items():

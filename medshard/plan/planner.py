@@ -132,10 +132,11 @@ def _nested(work: Work) -> pa.Table:
     )
     file, row = (quote(within(work.base, column)) for column in (FILE_COLUMN, ROW_COLUMN))
     return work.session.table(
-        f"SELECT s.* EXCLUDE (first), {file} AS file, {row} AS row, media, facts "
-        f"FROM (SELECT sample, min(i) AS first, {columns} FROM _said SEMI JOIN _member USING (sample) "
+        "SELECT s.* EXCLUDE (first), b.* EXCLUDE (place), media, facts "
+        f"FROM (SELECT sample, min(_i) AS first, {columns} FROM _said WHERE _i IN (SELECT _i FROM _member) "
         "GROUP BY sample) s "
-        f"JOIN {quote(work.base)} ON first = {work.base_index} "
+        f"JOIN (SELECT {work.base_index} AS place, {file} AS file, {row} AS row FROM {quote(work.base)}) b "
+        "ON first = place "
         "LEFT JOIN _media USING (sample) LEFT JOIN _facts USING (sample) ORDER BY s.sample"
     )
 

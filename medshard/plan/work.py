@@ -156,11 +156,11 @@ class Work:
         """Leave out all rows of the samples that the query gives; gives their number."""
         self.session.run(f"CREATE OR REPLACE TABLE _drop AS {sql}")
         self.leave_out(
-            f"SELECT {self.place_columns(self.base)} FROM {quote(self.base)} JOIN _member ON i = {self.base_index} "
-            f"WHERE sample IN (SELECT sample FROM _drop) ORDER BY i",
+            f"SELECT {self.place_columns(self.base)} FROM {quote(self.base)} JOIN _member ON _i = {self.base_index} "
+            f"WHERE _sample IN (SELECT sample FROM _drop) ORDER BY _i",
             self.base,
             error_class,
             message,
         )
-        self.session.run("DELETE FROM _member WHERE sample IN (SELECT sample FROM _drop)")
+        self.session.run("DELETE FROM _member WHERE _sample IN (SELECT sample FROM _drop)")
         return self.session.one("SELECT count(*) FROM _drop")

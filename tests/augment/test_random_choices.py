@@ -91,6 +91,8 @@ def test_crops_are_distributed_as_torchvisions() -> None:
     }
     for name, measure in measures.items():
         assert stats.ks_2samp([measure(p) for p in ours], [measure(p) for p in theirs]).pvalue > 1e-4, name
+    placed = [(measures["left"](part), measures["top"](part)) for part in ours]
+    assert abs(stats.spearmanr(placed).statistic) < 0.12, "the place across and the place down are drawn together"
 
 
 def test_crops_stay_within_the_picture_and_their_bounds() -> None:

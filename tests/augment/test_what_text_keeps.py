@@ -110,6 +110,7 @@ def test_each_item_of_a_batch_follows_its_own_text_and_no_neighbour() -> None:
     for item, plan in enumerate(plans):
         assert plan.geometry is not None
         assert plan.geometry.flip_x == plan.geometry.flip_y == (item % 3 != 0)
+    assert len({plan.geometry for plan in plans}) == 12, "each item draws for itself"
     backwards = draw_items(lines[::-1], texts[::-1], compiled, 5, 1)
     assert backwards[::-1] == plans
     assert draw_items(lines[4:5], texts[4:5], compiled, 5, 1) == plans[4:5]

@@ -311,3 +311,51 @@ def test_the_plan_is_the_same_whatever_the_order_of_listing(tmp_path: Path) -> N
     write_tree(tmp_path / "2", {**dict(reversed(IMAGES.items())), "labels.csv": "id,finding\na,n\nb,m\nc,n\n"})
     body = BASE.replace("NEED", "one")
     assert plan(tmp_path / "1", body).digest == plan(tmp_path / "2", body).digest
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "i",
+        "n",
+        "sample",
+        "key",
+        "first",
+        "place",
+        "media",
+        "facts",
+        "slot",
+        "cells",
+        "said",
+        "row_no",
+        "s",
+        "b",
+    ],
+)
+def test_a_column_of_any_name_is_a_column(name: str, tmp_path: Path) -> None:
+    rows = "".join(
+        f"{i},{p},{v}\n" for i, p, v in (("a1", "p", "x"), ("a2", "p", "x"), ("b1", "q", "y"), ("b2", "r", "z"))
+    )
+    write_tree(
+        tmp_path, {**{f"img/{n}.png": b"" for n in ("a1", "a2", "b1", "b2")}, "l.csv": f"id,person,{name}\n{rows}"}
+    )
+    body = f"""\
+sources:
+  images: {{files: "img/{{id}}.png"}}
+  rows: {{csv: l.csv}}
+samples:
+  from: rows
+  group: [{name}]
+  join: {{images: {{using: [id], need: one}}}}
+  leave_out: {{odd: '"{name}" = ''z'''}}
+  key: 'min("{name}")'
+  patient: 'min(person)'
+  split: train
+media: {{image: {{from: images, kind: image, channels: {{of: id, order: [a1, a2, b1], no_file: missing}}}}}}
+facts:
+  finding: {{kind: class, value: '"{name}"', covers: all, map: {{x: nodule, y: mass}}}}
+"""
+    planned = plan(tmp_path, body)
+    assert [sample.key for sample in planned.samples()] == ["t-x", "t-y"]
+    assert [len(sample.media) for sample in planned.samples()] == [2, 1]
+    assert [sample.facts[0].cells for sample in planned.samples()] == [("x",), ("y",)]

@@ -66,7 +66,7 @@ def test_allowed(text: str, columns: set[tuple[str, ...]], aggregate: bool) -> N
         "x::json",
         "x::struct(a int)",
         "{a: 1}",
-        "main.upper(x)",
+        "other.upper(x)",
         "a.b.c",
         "uper(x)",
         "",

@@ -49,7 +49,10 @@ class CMakeBuild(build_ext):
         built = list(work.glob("_engine*.so"))
         if len(built) != 1:
             raise SystemExit(f"medshard: CMake left {len(built)} modules in {work}, expected one")
-        shutil.copy2(built[0], target)
+        # Renamed into place: a process that has the old module mapped keeps it whole.
+        waiting = target.with_suffix(".new")
+        shutil.copy2(built[0], waiting)
+        waiting.replace(target)
 
 
 class PackageSpecs(build_py):

@@ -178,7 +178,7 @@ def _whole(
 
 
 def _flip(virtual: _Virtual, operation: Operation, drawn: float, keeps: Keeps) -> None:
-    if keeps.mirror == "refuse":
+    if keeps.mirror != "free":  # "swap" needs a family that can exchange sides in its text; none can yet
         return
     if isinstance(operation, RandomHorizontalFlip) and drawn < operation.p:
         virtual.flip_horizontal()

@@ -14,8 +14,7 @@ from medshard.cli.failures import print_json
 from medshard.convert.preview import preview
 from medshard.errors import Problem, SpecError
 from medshard.spec.catalog import find_spec
-from medshard.spec.check import check_spec
-from medshard.spec.load import load_spec_file
+from medshard.spec.check import check_file
 from medshard.spec.taxonomy import load_taxonomy
 
 __all__ = ["command"]
@@ -58,17 +57,16 @@ def command(specs: tuple[str, ...], data: Path | None, paths: Path | None, parti
     for name in specs:
         try:
             path = find_spec(name)
-            loaded = load_spec_file(path)
+            loaded, found = check_file(path, load_taxonomy())
+            problems += found
+            if data is None and paths is None:
+                continue
             for spec in loaded:
-                found = check_spec(spec, load_taxonomy())
-                problems += found
-                errors = any(problem.severity == "error" for problem in found)
-                if (data is not None or paths is not None) and not errors:
-                    root = data_root(data, path.stem) if data is not None else None
-                    listed = _listed(paths) if paths is not None else None
-                    shown, more = preview(spec, root, listed, partial=partial)
-                    previews.append(shown)
-                    problems += more
+                root = data_root(data, path.stem) if data is not None else None
+                listed = _listed(paths) if paths is not None else None
+                shown, more = preview(spec, root, listed, partial=partial)
+                previews.append(shown)
+                problems += more
         except SpecError as error:
             problems += error.problems
     problems = list(dict.fromkeys(problems))

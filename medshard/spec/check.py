@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
 from medshard.errors import Problem, nearest
 from medshard.spec.expression import ExpressionError, parse_expression
-from medshard.spec.load import LoadedSpec
+from medshard.spec.load import LoadedSpec, typed_as_far_as_possible
 from medshard.spec.schema import ExpressionMark, Spec
 from medshard.spec.schema.facts import (
     BoxFact,
@@ -24,8 +25,24 @@ from medshard.spec.schema.facts import (
 from medshard.spec.schema.sources import FilePattern, FirstOf
 from medshard.spec.taxonomy import Taxonomy
 from medshard.spec.value_map import ValueMap, regex_problem
+from medshard.spec.yaml_text import read_yaml
 
-__all__ = ["check_spec", "expressions_of"]
+__all__ = ["check_file", "check_spec", "expressions_of"]
+
+
+def check_file(path: Path, taxonomy: Taxonomy) -> tuple[list[LoadedSpec], list[Problem]]:
+    """The specs of a file and all their problems; with an error among these, there are no specs.
+
+    Raises:
+        SpecError: it cannot be read as YAML.
+    """
+    loaded, problems = typed_as_far_as_possible(read_yaml(path))
+    wrong = {(problem.line, problem.field) for problem in problems}
+    for spec in loaded:
+        # What was mended is not complained of again.
+        problems += [found for found in check_spec(spec, taxonomy) if (found.line, found.field) not in wrong]
+    failed = any(problem.severity == "error" for problem in problems)
+    return [] if failed else loaded, sorted(dict.fromkeys(problems), key=lambda problem: problem.line)
 
 
 def check_spec(loaded: LoadedSpec, taxonomy: Taxonomy) -> list[Problem]:

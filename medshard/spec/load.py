@@ -11,11 +11,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from medshard.errors import Problem, SpecError, nearest
+from medshard.spec.mend import Mistake, mended
 from medshard.spec.schema import Spec
 from medshard.spec.variants import expand_variants
 from medshard.spec.yaml_text import Document, TextTree, parse_yaml, read_yaml
 
-__all__ = ["LoadedSpec", "load_spec_file", "load_spec_text", "load_spec_tree"]
+__all__ = ["LoadedSpec", "load_spec_file", "load_spec_text", "load_spec_tree", "typed_as_far_as_possible"]
 
 
 @dataclass(frozen=True)
@@ -56,23 +57,45 @@ def load_spec_tree(tree: TextTree, file: str) -> LoadedSpec:
     return _typed(Document(file, tree, {}))[0]
 
 
-def _typed(document: Document) -> list[LoadedSpec]:
+def typed_as_far_as_possible(document: Document) -> tuple[list[LoadedSpec], list[Problem]]:
+    """The specs of a document, and what is wrong with their form.
+
+    A spec of wrong form is mended where that can be done, so that its names, expressions and concepts can be looked at
+    in the same go. Where there are problems, nothing may be built from what is given.
+    """
     loaded: list[LoadedSpec] = []
     problems: list[Problem] = []
     for variant in expand_variants(document):
-        try:
-            spec = Spec.model_validate(variant.tree)
-        except ValidationError as error:
-            details = _without_echoes(variant.tree, error.errors(include_url=False))
-            problems += [_problem(variant, detail) for detail in details]
-            continue
-        content = spec.model_dump_json(by_alias=True, exclude_defaults=True)
-        digest = hashlib.sha256(content.encode()).hexdigest()
-        loaded.append(LoadedSpec(spec, variant, digest))
+        tree = variant.tree
+        for attempt in range(_MENDINGS):
+            try:
+                spec = Spec.model_validate(tree)
+            except ValidationError as error:
+                details = _without_echoes(tree, error.errors(include_url=False))
+                told = [_problem(variant, detail) for detail in details]
+                if attempt == 0:
+                    problems += told
+                mistakes = [_mistake(tree, detail, problem) for detail, problem in zip(details, told, strict=True)]
+                whole = mended(tree, mistakes)
+                if whole is None:
+                    break
+                tree = whole
+                continue
+            content = spec.model_dump_json(by_alias=True, exclude_defaults=True)
+            digest = hashlib.sha256(content.encode()).hexdigest()
+            loaded.append(LoadedSpec(spec, variant, digest))
+            break
+    return loaded, list(dict.fromkeys(problems))
+
+
+def _typed(document: Document) -> list[LoadedSpec]:
+    loaded, problems = typed_as_far_as_possible(document)
     if problems:
-        raise SpecError(list(dict.fromkeys(problems)))
+        raise SpecError(problems)
     return loaded
 
+
+_MENDINGS = 3
 
 _SHAPE_ERRORS = {"string_type", "model_type", "dict_type", "list_type", "tuple_type"}
 
@@ -89,6 +112,12 @@ def _without_echoes(tree: TextTree, details: list[Any]) -> list[Any]:
         if not echo:
             kept.append(detail)
     return kept
+
+
+def _mistake(tree: TextTree, detail: Any, problem: Problem) -> Mistake:
+    kind = str(detail["type"])
+    meant = problem.nearest or (problem.allowed[0] if problem.allowed and kind == "literal_error" else "")
+    return Mistake(_path_in_document(tree, detail["loc"]), kind, meant)
 
 
 def _problem(document: Document, detail: Any) -> Problem:

@@ -117,7 +117,7 @@ class Taxonomy:
         names = [c.name for c in self.concepts.values() if not categories or c.category in categories]
         guess = nearest(name, names)
         kind = f"{' or '.join(categories)} " if categories else ""
-        raise KeyError(f"no {kind}concept is called {name!r}" + (f"; did you mean {guess!r}?" if guess else ""))
+        raise KeyError(f"no {kind}concept is called {name!r}" + (f"; did you mean {guess!r}" if guess else ""))
 
     def ancestors(self, concept_id: str) -> list[str]:
         """The wider concepts of one, nearest first."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medshard.spec.catalog import dataset_specs, find_spec, specs_root
-from medshard.spec.check import check_spec, expressions_of
+from medshard.spec.check import check_file, check_spec, expressions_of
 from medshard.spec.json_schema import spec_json_schema
 from medshard.spec.load import load_spec_file, load_spec_text
 from medshard.spec.taxonomy import load_taxonomy
@@ -83,3 +83,50 @@ def test_a_name_finds_its_spec_and_a_mistyped_one_the_nearest(tmp_path: Path) ->
         find_spec("vqa-rda")
     with pytest.raises(SpecError, match="no such file"):
         find_spec(str(tmp_path / "none.yaml"))
+
+
+MISTYPED = """\
+spec: 1
+name: mistyped
+about: {title: T, modality: ultrasound, anatomy: breast, departmnt: radiology}
+licence: {id: MIT, access: opne, evidence: page}
+sources:
+  images: {files: "{label:benign|malignant}/{n}.png"}
+samples: {from: imags, patient: unknown, split: train, key: "label || foo(n)"}
+media:
+  image: {from: images, knd: image}
+facts:
+  a: {kind: class, value: label, covers: al, map: {benign: benign_leson, malignant: malignant_lesion}}
+  b: {kind: clss, value: label, covers: all, map: {}}
+  c: {kind: number, value: n}
+"""
+
+
+def test_mistakes_of_form_do_not_hide_other_mistakes(tmp_path: Path) -> None:
+    path = tmp_path / "mistyped.yaml"
+    path.write_text(MISTYPED)
+    loaded, problems = check_file(path, load_taxonomy())
+    assert loaded == [], "what was mended is not built from"
+    assert [(problem.line, problem.field, problem.nearest) for problem in problems] == [
+        (3, "about.departmnt", "department"),
+        (4, "licence.access", "open"),
+        (7, "samples.key", ""),
+        (7, "samples.from", "images"),
+        (9, "media.image", ""),
+        (9, "media.image.knd", "kind"),
+        (11, "facts.a.covers", "all"),
+        (11, "facts.a.map.benign", ""),
+        (12, "facts.b", "class"),
+        (13, "facts.c", ""),
+        (13, "facts.c", ""),
+    ]
+    assert path.read_text() == MISTYPED
+
+
+def test_what_cannot_be_mended_is_told_without_more(tmp_path: Path) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(MISTYPED.replace("samples: {from: imags, ", "samples: {"))
+    loaded, problems = check_file(path, load_taxonomy())
+    assert loaded == []
+    assert "the line 'from' is missing." in {problem.message for problem in problems}
+    assert all(problem.field != "facts.a.map.benign" for problem in problems)

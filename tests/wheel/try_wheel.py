@@ -1,7 +1,7 @@
 """Installs a wheel into a fresh environment and uses it there: ``python try_wheel.py dist/medshard-*.whl``.
 
-No compiler, no header and no checkout is in reach of the environment. What ran here is glibc of this machine; a wheel's
-tag claims no more.
+The environment has nothing of the checkout and needs no compiler. What ran here is the glibc of this machine; the tag
+of a wheel claims no more.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from medshard.cli.data_roots import data_root
 from medshard.cli.exit_codes import CLAIMS_FAILED, EXIT_CODES_HELP, QUARANTINED
 from medshard.cli.failures import print_json
 from medshard.cli.progress import ProgressBar
+from medshard.cli.text_options import with_text_options
 from medshard.convert.corpus import build_corpus
 from medshard.convert.dataset import DatasetBuild
 from medshard.convert.options import BuildOptions, default_workers
@@ -59,23 +60,7 @@ __all__ = ["command"]
     default=None,
     help="Samples that may fail to be read, as a number or a share such as 5%; any number by default.",
 )
-@click.option(
-    "--lang",
-    "languages",
-    type=click.Choice(["en", "zh"]),
-    multiple=True,
-    default=("en", "zh"),
-    show_default=True,
-    help="Languages of the text; give it once a language.",
-)
-@click.option(
-    "--items",
-    type=click.IntRange(0),
-    default=8,
-    show_default=True,
-    help="Conversations at most, a sample and language.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Draws other questions and wordings.")
+@with_text_options
 @click.option(
     "--shard-mib",
     type=click.IntRange(1),

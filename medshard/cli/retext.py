@@ -9,6 +9,7 @@ import click
 from medshard.cli.exit_codes import EXIT_CODES_HELP
 from medshard.cli.failures import print_json
 from medshard.cli.progress import ProgressBar
+from medshard.cli.text_options import with_text_options
 from medshard.convert.retext import retext
 from medshard.tasks.budget import Budget
 from medshard.tasks.write import TextOptions
@@ -19,23 +20,7 @@ __all__ = ["command"]
 @click.command(epilog=EXIT_CODES_HELP)
 @click.argument("corpus", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--name", default="retext", show_default=True, help="Name of the text set.")
-@click.option(
-    "--lang",
-    "languages",
-    type=click.Choice(["en", "zh"]),
-    multiple=True,
-    default=("en", "zh"),
-    show_default=True,
-    help="Languages; give it once a language.",
-)
-@click.option(
-    "--items",
-    type=click.IntRange(0),
-    default=8,
-    show_default=True,
-    help="Conversations at most, a sample and language.",
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Draws other questions and wordings.")
+@with_text_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(corpus: Path, name: str, languages: tuple[str, ...], items: int, seed: int, as_json: bool) -> None:
     """Write the text of CORPUS anew, with today's templates and terms; no shard is touched.

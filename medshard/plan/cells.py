@@ -13,7 +13,7 @@ from medshard.spec.schema.facts import (
     TextColumnFact,
 )
 
-__all__ = ["fact_cells", "source_of", "value_expression"]
+__all__ = ["fact_cells", "source_of"]
 
 
 def fact_cells(fact: SpecFact) -> list[tuple[tuple[str | int, ...], str]]:
@@ -31,13 +31,6 @@ def fact_cells(fact: SpecFact) -> list[tuple[tuple[str | int, ...], str]]:
         names = ("question", "answer", "answer_type", "options")
         return [((name,), getattr(fact, name) or "NULL") for name in names]
     return []
-
-
-def value_expression(fact: SpecFact) -> str | None:
-    """The expression whose values the fact's map must cover."""
-    if isinstance(fact, (ClassFact, BoxFact)):
-        return fact.value
-    return None
 
 
 def source_of(fact: SpecFact) -> str | None:

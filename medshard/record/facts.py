@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -202,8 +202,3 @@ Fact = Annotated[
     Field(discriminator="kind"),
 ]
 """Any fact, told apart by ``kind``."""
-
-
-def json_value(value: Any) -> Any:
-    """A fact's coordinates as plain JSON types."""
-    return value.model_dump(mode="json") if isinstance(value, Part) else value

@@ -20,7 +20,7 @@ from typing import IO, Protocol
 
 from medshard.errors import ReadError
 
-__all__ = ["Archive", "is_archive_name", "open_archive"]
+__all__ = ["Archive", "open_archive"]
 
 MAX_MEMBERS = 5_000_000
 MAX_MEMBER_BYTES = 16 * 2**30
@@ -49,12 +49,6 @@ class Archive(Protocol):
     def close(self) -> None:
         """Free the file and what was unpacked of it."""
         ...
-
-
-def is_archive_name(name: str) -> bool:
-    """Whether a file of that name is read as a folder."""
-    lower = name.lower()
-    return lower.endswith(".zip") or lower.endswith(_TAR_NAMES)
 
 
 def open_archive(name: str, handle: IO[bytes]) -> Archive:

@@ -53,19 +53,18 @@ class RasterReader:
         if _is_png16(data):
             return _png16(data)
         with _opened(data) as picture:
-            _refuse_frames(picture)
-            _refuse_deep_colour(picture)
-            orientation = picture.getexif().get(_ORIENTATION_TAG, 1)
-            kind, mode = picture.format, picture.mode
-            pixels, bits = _pixels(picture)
+            stripped = strip_jpeg(data) if picture.format == "JPEG" and picture.mode in ("L", "RGB") else None
             encoded = None
-            if orientation in (2, 3, 4, 5, 6, 7, 8):
-                pixels = _turned(pixels, int(orientation))
-            elif kind == "JPEG" and mode in ("L", "RGB"):
-                stripped = strip_jpeg(data)
-                encoded = Encoded("jpg", stripped) if stripped is not None else None
-            elif kind == "PNG" and _stream_shape(picture) == pixels.shape:
-                encoded = Encoded("png", strip_png(data))
+            if stripped is not None:
+                # Decoded as the loader will: what Pillow fills up and the engine refuses is no picture.
+                pixels, bits, encoded = decode_image(stripped), 8, Encoded("jpg", stripped)
+            else:
+                pixels, bits = _pixels(_loaded(picture))
+                if picture.format == "PNG" and _stream_shape(picture) == pixels.shape:
+                    encoded = Encoded("png", strip_png(data))
+            orientation = _orientation(picture)
+        if orientation != 1:
+            return Image(_turned(pixels, orientation), bits, None)
         return Image(np.ascontiguousarray(pixels), bits, encoded)
 
     def volume(self, blobs: Sequence[Blob]) -> Volume:
@@ -77,10 +76,9 @@ class RasterReader:
         data = blob.read()
         _refuse_unread(data)
         if _is_png16(data):
-            return Mask(decode_image(data), space=2)
+            return Mask(_png16(data).pixels, space=2)
         with _opened(data) as picture:
-            _refuse_frames(picture)
-            _refuse_deep_colour(picture)
+            _loaded(picture)
             if picture.mode in ("1", "L", "P", "I;16", "I;16B", "I;16L", "RGB", "RGBA"):
                 values = np.asarray(picture)
             elif picture.mode in ("LA", "PA"):
@@ -91,7 +89,10 @@ class RasterReader:
                 raise ReadError(f"a mask of mode {picture.mode} is not read", error_class="pixel_type")
             if values.dtype == np.bool_:
                 values = values.astype(np.uint8)
-            return Mask(np.ascontiguousarray(values.astype(values.dtype.newbyteorder("="))), space=2)
+            elif picture.format == "PNG" and picture.mode == "L":
+                values = values // _spread_of_grey(data)
+            values = _turned(values.astype(values.dtype.newbyteorder("=")), _orientation(picture))
+            return Mask(values, space=2)
 
 
 def _refuse_unread(data: bytes) -> None:
@@ -104,13 +105,12 @@ def _refuse_unread(data: bytes) -> None:
 
 @contextmanager
 def _opened(data: bytes) -> Iterator[PillowImage.Image]:
-    """A decoded Pillow image; whatever goes wrong inside the block is one of our errors."""
+    """A Pillow image before its pixels are decoded; whatever goes wrong inside the block is one of our errors."""
     try:
         with warnings.catch_warnings(), _without_stderr(data[:4] in (b"II*\0", b"MM\0*")):
             warnings.simplefilter("ignore")
             picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
             check_plane(*picture.size)
-            picture.load()
             yield picture
     except ReadError:
         raise
@@ -136,10 +136,25 @@ def _without_stderr(wanted: bool) -> Iterator[None]:
         os.close(void)
 
 
+def _loaded(picture: PillowImage.Image) -> PillowImage.Image:
+    """The picture with its pixels decoded, when it is one whose pixels Pillow gives as they are stored."""
+    _refuse_frames(picture)
+    _refuse_deep_colour(picture)
+    picture.load()
+    return picture
+
+
+def _orientation(picture: PillowImage.Image) -> int:
+    """How it is to be turned; Pillow has turned a TIFF when it is loaded, and its tag is gone then."""
+    found = picture.getexif().get(_ORIENTATION_TAG, 1)
+    return int(found) if found in range(1, 9) else 1
+
+
 def _refuse_frames(picture: PillowImage.Image) -> None:
     frames = getattr(picture, "n_frames", 1)
-    if picture.format == "TIFF" and frames != 1:
-        raise ReadError(f"has {frames} pages; a picture has one", error_class="several_frames")
+    if picture.format in ("TIFF", "PNG") and frames != 1:
+        pages = "pages" if picture.format == "TIFF" else "frames"
+        raise ReadError(f"has {frames} {pages}; a picture has one", error_class="several_frames")
 
 
 def _refuse_deep_colour(picture: PillowImage.Image) -> None:
@@ -196,6 +211,7 @@ def _stream_shape(picture: PillowImage.Image) -> tuple[int, ...] | None:
 def _turned(pixels: Array, orientation: int) -> Array:
     """The picture as its orientation tag says that it is to be seen (EXIF 2.32, 4.6.4 A)."""
     turns = {
+        1: lambda p: p,
         2: lambda p: p[:, ::-1],
         3: lambda p: p[::-1, ::-1],
         4: lambda p: p[::-1],
@@ -218,8 +234,19 @@ def _png16(data: bytes) -> Image:
     pixels = decode_image(stripped)
     if pixels.dtype != np.uint16:
         raise DecodeError("a PNG of 16 bits was not decoded as such")
+    if any(chunk in data for chunk in (b"acTL", b"eXIf", b"Raw profile")):
+        with _opened(data) as picture:
+            _refuse_frames(picture)
+            orientation = _orientation(picture)
+        if orientation != 1:
+            return Image(_turned(pixels, orientation), 16, None)
     same = pixels.ndim == 2 or pixels.shape[-1] in (3, 4)
     return Image(pixels, 16, Encoded("png", stripped) if same else None)
+
+
+def _spread_of_grey(data: bytes) -> int:
+    """What Pillow multiplies the values of a grey PNG of few bits by (PNG 1.2, 12.5: to the whole range)."""
+    return 255 // (2 ** min(data[24], 8) - 1)
 
 
 READER = RasterReader()

@@ -129,11 +129,7 @@ def test_rgb_jpeg_that_is_stored_without_colour_transform() -> None:
 
 
 def test_cmyk_jpeg_becomes_rgb_pixels() -> None:
-    picture = (
-        Image.fromarray(smooth(20, 24, 4), "CMYK")
-        if False
-        else Image.merge("CMYK", [Image.fromarray(smooth(20, 24, 4)[..., c].copy()) for c in range(4)])
-    )
+    picture = Image.merge("CMYK", [Image.fromarray(smooth(20, 24, 4)[..., c].copy()) for c in range(4)])
     data = saved(picture, "JPEG")
     image = read_image(blob(data))
     assert image.encoded is None
@@ -242,7 +238,7 @@ def test_tiff_of_either_byte_order_in_strips_and_tiles(bits: int, order: str, ti
 def test_signed_and_32_bit_tiff_are_kept_exactly_or_refused() -> None:
     small = grain(8, 9, high=65536, dtype=np.int32)
     check_stored(read_image(blob(tiff(small, sample_format=2))), small.astype(np.uint16))
-    for values in (small - 1, small + 70_000):
+    for values in (small - 70_000, small + 70_000):
         data = tiff(values, sample_format=2)
         with pytest.raises(ReadError, match="16 bits"):
             read_image(blob(data))

@@ -28,9 +28,6 @@ _NOT_READ = {b"GIF8": "GIF", b"\0\0\0\x0cjP": "JPEG 2000", b"\xffO\xffQ": "JPEG 
 _ORIENTATION_TAG = 0x0112  # EXIF 2.32, 4.6.4
 _BITS_PER_SAMPLE_TAG = 258  # TIFF 6.0, section 8
 
-# A corrupt file makes Pillow allocate and warn; bounds are checked here before pixels are unpacked.
-PillowImage.MAX_IMAGE_PIXELS = None
-
 
 class RasterReader:
     """2D pictures in files that cameras, scanners and programs write.
@@ -106,9 +103,11 @@ def _refuse_unread(data: bytes) -> None:
 @contextmanager
 def _opened(data: bytes) -> Iterator[PillowImage.Image]:
     """A Pillow image before its pixels are decoded; whatever goes wrong inside the block is one of our errors."""
+    pillow_limit = PillowImage.MAX_IMAGE_PIXELS
     try:
         with warnings.catch_warnings(), _without_stderr(data[:4] in (b"II*\0", b"MM\0*")):
             warnings.simplefilter("ignore")
+            PillowImage.MAX_IMAGE_PIXELS = None  # check_plane holds medshard's own limit, before pixels are unpacked
             picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
             check_plane(*picture.size)
             yield picture
@@ -118,6 +117,8 @@ def _opened(data: bytes) -> Iterator[PillowImage.Image]:
         raise DecodeError("is no picture that can be decoded") from error
     except Exception as error:
         raise DecodeError(f"cannot be decoded ({type(error).__name__})") from error
+    finally:
+        PillowImage.MAX_IMAGE_PIXELS = pillow_limit
 
 
 @contextmanager
@@ -146,8 +147,8 @@ def _loaded(picture: PillowImage.Image) -> PillowImage.Image:
 
 def _orientation(picture: PillowImage.Image) -> int:
     """How it is to be turned; Pillow has turned a TIFF when it is loaded, and its tag is gone then."""
-    found = picture.getexif().get(_ORIENTATION_TAG, 1)
-    return int(found) if found in range(1, 9) else 1
+    found: object = picture.getexif().get(_ORIENTATION_TAG, 1)
+    return found if isinstance(found, int) and found in range(1, 9) else 1
 
 
 def _refuse_frames(picture: PillowImage.Image) -> None:

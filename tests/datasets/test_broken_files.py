@@ -126,7 +126,7 @@ def test_pictures_that_pillow_reads_are_refused_only_for_a_known_reason(pictures
         kind, frames = labels["format"].raw, int(labels["frames"].raw)
         if kind in ("GIF", "WEBP", "JPEG2000"):
             assert line["error_class"] == "unsupported"
-        elif kind == "TIFF" and frames > 1:
+        elif kind in ("TIFF", "PNG") and frames > 1:
             assert line["error_class"] == "several_frames"
         else:  # Pillow fills in what these two streams lack
             assert (kind, line["error_class"]) == ("JPEG", "truncated"), line["file"]
@@ -147,7 +147,7 @@ def test_pictures_have_the_pixels_that_are_seen(pictures: tuple[Built, Expected]
         else:
             np.testing.assert_array_equal(ours, theirs, file)
         compared += 1
-    assert compared >= 90
+    assert compared >= 80
 
 
 def test_colour_of_16_bits_keeps_them_or_is_refused(pictures: tuple[Built, Expected]) -> None:

@@ -247,7 +247,7 @@ def _png16(data: bytes) -> Image:
 
 def _spread_of_grey(data: bytes) -> int:
     """What Pillow multiplies the values of a grey PNG of few bits by (PNG 1.2, 12.5: to the whole range)."""
-    return 255 // (2 ** min(data[24], 8) - 1)
+    return 255 // ((1 << min(data[24], 8)) - 1)
 
 
 READER = RasterReader()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 import click
@@ -9,10 +11,24 @@ import click
 from medshard import __version__
 from medshard.cli.exit_codes import EXIT_CODES_HELP
 from medshard.cli.failures import reported
+from medshard.errors import nearest
 
 __all__ = ["main"]
 
-_COMMANDS = ("build", "check", "demo", "doctor", "retext", "schema", "show", "specs", "stats", "verify", "why")
+_COMMANDS = {
+    "build": "Convert datasets into a corpus.",
+    "check": "Find all that is wrong with specs, and what they make of data.",
+    "demo": "Convert four small datasets and stream the corpus.",
+    "doctor": "Say what this installation can do and what is missing.",
+    "retext": "Write the text of a corpus anew; no shard is touched.",
+    "schema": "Print the JSON Schema of the spec language.",
+    "show": "Show what is in a corpus, or all that is known of a sample.",
+    "specs": "List the shipped specs.",
+    "stats": "Count what is in a corpus.",
+    "verify": "Compare a corpus with its own index.",
+    "why": "Say where a sample and each of its words come from.",
+}
+"""What each does, written here because the list must not import them: pyarrow and duckdb take most of a second."""
 
 
 class _Lazy(click.Group):
@@ -27,6 +43,19 @@ class _Lazy(click.Group):
         command: click.Command = import_module(f"medshard.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in _COMMANDS and not args[0].startswith("-"):
+            guess = nearest(args[0], list(_COMMANDS))
+            hint = f" Did you mean {guess!r}?" if guess else ""
+            ctx.fail(f"there is no command {args[0]!r}.{hint} Commands: {', '.join(_COMMANDS)}.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
 
 @click.group(cls=_Lazy, epilog=EXIT_CODES_HELP, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="medshard")
@@ -40,7 +69,15 @@ def _group() -> None:
     """
 
 
-def main() -> None:
-    """Entry point of the console script."""
-    with reported():
-        _group()
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point of the console script.
+
+    Args:
+        arguments: words after the program's name; those of the process when None.
+
+    Raises:
+        SystemExit: with one of the codes of ``exit_codes``.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    with reported(as_json="--json" in words):
+        sys.exit(_group.main(words, prog_name="medshard", standalone_mode=False))

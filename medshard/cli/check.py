@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from medshard.cli.data_roots import data_root
-from medshard.cli.exit_codes import EXIT_CODES_HELP, PROBLEMS
+from medshard.cli.counted import counted
+from medshard.cli.data_roots import data_roots
+from medshard.cli.exit_codes import CLAIMS_FAILED, EXIT_CODES_HELP, PROBLEMS
 from medshard.cli.failures import print_json
 from medshard.convert.preview import preview
 from medshard.errors import Problem, SpecError
@@ -28,7 +29,7 @@ _SHOWN = 20
     "--data",
     type=click.Path(exists=True, path_type=Path),
     default=None,
-    help="Folder of the data, or a YAML of folders by dataset: also say what would match and what would be left out.",
+    help="Folder of the data, or a YAML of lines NAME: FOLDER: also say what would match and what would be left out.",
 )
 @click.option(
     "--paths",
@@ -52,6 +53,7 @@ def command(specs: tuple[str, ...], data: Path | None, paths: Path | None, parti
     """
     if data is not None and paths is not None:
         raise click.UsageError("give --data or --paths, not both")
+    listed = _listed(paths) if paths is not None else None
     problems: list[Problem] = []
     previews: list[dict[str, Any]] = []
     for name in specs:
@@ -61,9 +63,9 @@ def command(specs: tuple[str, ...], data: Path | None, paths: Path | None, parti
             problems += found
             if data is None and paths is None:
                 continue
-            for spec in loaded:
-                root = data_root(data, path.stem) if data is not None else None
-                listed = _listed(paths) if paths is not None else None
+            names = [(spec.spec.name, path.stem) for spec in loaded]
+            roots = data_roots(data, names) if data is not None else [None] * len(loaded)
+            for spec, root in zip(loaded, roots, strict=True):
                 shown, more = preview(spec, root, listed, partial=partial)
                 previews.append(shown)
                 problems += more
@@ -74,12 +76,18 @@ def command(specs: tuple[str, ...], data: Path | None, paths: Path | None, parti
         print_json({"problems": [problem.as_dict() for problem in problems], "previews": previews})
     else:
         _print(specs, problems, previews)
-    sys.exit(PROBLEMS if any(problem.severity == "error" for problem in problems) else 0)
+    claims = any(shown["failed_claims"] for shown in previews) and not partial
+    wrong = any(problem.severity == "error" for problem in problems)
+    sys.exit(PROBLEMS if wrong else CLAIMS_FAILED if claims else 0)
 
 
 def _listed(path: Path) -> list[str]:
-    lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    return [line.removeprefix("./") for line in lines if line.strip()]
+    lines = path.read_bytes().decode(errors="replace").split("\n")
+    listed = [line.removesuffix("\r").removeprefix("./") for line in lines if line.strip()]
+    if listed and all(line.startswith("/") for line in listed):
+        message = "its paths begin with '/'; list them from within the folder: (cd FOLDER && find . -type f) > list.txt"
+        raise click.BadParameter(f"{path}: {message}", param_hint="--paths")
+    return listed
 
 
 def _print(specs: tuple[str, ...], problems: list[Problem], previews: list[dict[str, Any]]) -> None:
@@ -88,20 +96,27 @@ def _print(specs: tuple[str, ...], problems: list[Problem], previews: list[dict[
     for shown in previews:
         click.echo(f"{shown['name']}:")
         for source, counts in shown["sources"].items():
-            click.echo(f"  {source}: {counts['files']} files, {counts['rows']} rows")
+            click.echo(f"  {source}: {counted(counts['files'], 'file')}, {counted(counts['rows'], 'row')}")
         if "samples" in shown:
             splits = ", ".join(f"{name} {count}" for name, count in shown["splits"].items())
-            click.echo(f"  {shown['samples']} samples ({splits})")
+            click.echo(f"  {counted(shown['samples'], 'sample')}{f' ({splits})' if splits else ''}")
         for name, count in shown["split_conflicts"].items():
             click.echo(f"  {count} patients or images stand in {name.replace('+', ' and ')}")
         for row in shown["left_out"][:_SHOWN]:
             click.echo(f"  left out: {row['count']} of {row['source']}: {row['message']} (such as {row['example']})")
+        if len(shown["left_out"]) > _SHOWN:
+            click.echo(f"  and {len(shown['left_out']) - _SHOWN} more reasons (--json tells all)")
         for claim in shown["failed_claims"]:
             click.echo(f"  claim: {claim}")
         if shown["unmatched"]:
             examples = ", ".join(shown["unmatched_examples"])
-            click.echo(f"  {shown['unmatched']} files match no source, such as {examples}")
+            verb = "matches" if shown["unmatched"] == 1 else "match"
+            click.echo(f"  {counted(shown['unmatched'], 'file')} {verb} no source, such as {examples}")
         for what in shown["unchecked"]:
             click.echo(f"  not checked without data: {what}")
-    if not problems:
-        click.echo(f"{len(specs)} spec{'s' if len(specs) != 1 else ''}: no problems")
+    warnings = sum(problem.severity == "warning" for problem in problems)
+    claims = sum(len(shown["failed_claims"]) for shown in previews)
+    told = [counted(len(problems) - warnings, "problem") if len(problems) > warnings else "no problems"]
+    told += [counted(warnings, "warning")] if warnings else []
+    told += [f"{counted(claims, 'claim')} that the data do not meet"] if claims else []
+    click.echo(f"{counted(len(specs), 'spec')}: {', '.join(told)}")

@@ -8,6 +8,7 @@ import click
 
 from medshard.cli.exit_codes import EXIT_CODES_HELP
 from medshard.cli.failures import print_json
+from medshard.cli.opened import opened
 from medshard.cli.progress import ProgressBar
 from medshard.cli.text_options import with_text_options
 from medshard.convert.retext import retext
@@ -18,7 +19,7 @@ __all__ = ["command"]
 
 
 @click.command(epilog=EXIT_CODES_HELP)
-@click.argument("corpus", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("corpus", type=click.Path(path_type=Path))
 @click.option("--name", default="retext", show_default=True, help="Name of the text set.")
 @with_text_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -29,6 +30,7 @@ def command(corpus: Path, name: str, languages: tuple[str, ...], items: int, see
     Example:
       medshard retext corpus/ --seed 1 --items 16
     """
+    opened(str(corpus))  # before a folder for the lock is made
     options = TextOptions(languages=languages, budget=Budget(items=items, seed=seed), name=name)  # type: ignore[arg-type]
     with ProgressBar(shown=not as_json) as progress:
         line = retext(corpus, options, progress)

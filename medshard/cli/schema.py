@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from medshard.cli.exit_codes import EXIT_CODES_HELP
 from medshard.spec.json_schema import spec_json_schema
 
 __all__ = ["command"]
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES_HELP)
 def command() -> None:
     """Print the JSON Schema of the spec language, for editors.
 

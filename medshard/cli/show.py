@@ -6,9 +6,11 @@ import json
 
 import click
 
+from medshard.cli.counted import counted
 from medshard.cli.exit_codes import EXIT_CODES_HELP
 from medshard.cli.failures import print_json
-from medshard.corpus.corpus import Corpus, open_corpus
+from medshard.cli.opened import opened, sample_of, selected
+from medshard.corpus.corpus import Corpus
 from medshard.corpus.sample import CorpusSample
 
 __all__ = ["command"]
@@ -33,37 +35,40 @@ def command(corpus: str, key: str | None, where: str | None, limit: int, as_json
       medshard show corpus/ --where "task = 'detection' and lang = 'zh'"
       medshard show corpus/ bccd-BloodImage_00000
     """
-    opened = open_corpus(corpus)
+    whole = opened(corpus)
     if key is not None:
-        sample = opened.sample(key)
+        sample = sample_of(whole, key)
         if as_json:
             print_json(json.loads(sample.record.model_dump_json(by_alias=True)))
         else:
             _print_sample(sample)
         return
-    chosen = opened.select(where) if where is not None else opened
+    chosen = selected(whole, where)
     if as_json:
         keys = [sample.key for sample, _ in zip(chosen, range(limit), strict=False)]
         print_json({"samples": len(chosen), "items": len(chosen.item_rows), "keys": keys})
         return
-    _print_corpus(opened, chosen, limit)
+    _print_corpus(whole, chosen, limit)
 
 
-def _print_corpus(opened: Corpus, chosen: Corpus, limit: int) -> None:
-    manifest = opened.manifest
+def _print_corpus(whole: Corpus, chosen: Corpus, limit: int) -> None:
+    manifest = whole.manifest
     for line in manifest.datasets:
         splits = ", ".join(f"{name} {count}" for name, count in line.counts.get("samples", {}).items())
-        click.echo(f"{line.slug:24} {line.samples:7} samples ({splits})  {line.licence['id']}")
+        click.echo(f"{line.slug:24} {counted(line.samples, 'sample'):>14} ({splits})  {line.licence['id']}")
     counts = manifest.counts
     size_mib = counts["bytes"] / 2**20
     click.echo(
-        f"{counts['samples']} samples, {counts['items']} conversations, {counts['facts']} facts; "
-        f"{counts['shards']} shards and {counts['volumes']} volumes, {size_mib:.1f} MiB"
+        f"{counted(counts['samples'], 'sample')}, {counted(counts['items'], 'item')}, "
+        f"{counted(counts['facts'], 'fact')}; {counted(counts['shards'], 'shard')} and "
+        f"{counted(counts['volumes'], 'volume')}, {size_mib:.1f} MiB"
     )
-    if len(chosen) != len(opened) or len(chosen.item_rows) != len(opened.item_rows):
-        click.echo(f"selected: {len(chosen)} samples, {len(chosen.item_rows)} conversations")
+    if len(chosen) != len(whole) or len(chosen.item_rows) != len(whole.item_rows):
+        click.echo(f"selected: {counted(len(chosen), 'sample')}, {counted(len(chosen.item_rows), 'item')}")
     for sample, _ in zip(chosen, range(limit), strict=False):
-        click.echo(f"  {sample!r}")
+        click.echo(f"  {repr(sample).strip('<>')}")
+    if len(chosen) > limit:
+        click.echo(f"  and {len(chosen) - limit} more (--limit)")
 
 
 def _print_sample(sample: CorpusSample) -> None:
@@ -89,7 +94,7 @@ def _print_sample(sample: CorpusSample) -> None:
             if name not in ("id", "concept", "slots", "source", "by")
         }
         shown = ", ".join(f"{name} {value}" for name, value in rest.items())
-        click.echo(f"  {fact.id} {fact.kind} {fact.concept or ''} ({fact.by}) {shown[:160]}")
+        click.echo(f"  {fact.id} {fact.kind} {fact.concept or ''} ({fact.by}) {shown[:160]}".rstrip())
     for conversation in sample.conversations:
         click.echo(f"  {conversation.id} {conversation.task}.{conversation.lang}")
         for message in sample.text(conversation):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from medshard.cli.exit_codes import EXIT_CODES_HELP
 from medshard.cli.failures import print_json
 from medshard.spec.catalog import dataset_specs
 from medshard.spec.load import load_spec_file
@@ -11,7 +12,7 @@ from medshard.spec.load import load_spec_file
 __all__ = ["command"]
 
 
-@click.command()
+@click.command(epilog=EXIT_CODES_HELP)
 @click.argument("words", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def command(words: tuple[str, ...], as_json: bool) -> None:
@@ -33,5 +34,14 @@ def command(words: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
+    if not rows:
+        click.echo(f"no shipped spec matches {' '.join(words)!r}", err=True)
     for row in rows:
-        click.echo(f"{row['name']:24} {row['modality']:28} {row['title']}")
+        # What build and check take is the spec's name; one spec may hold several datasets.
+        name = row["spec"] if row["spec"] == row["name"] else f"{row['spec']}: {row['name']}"
+        click.echo(f"{name:31} {_short(row['modality']):26} {row['title']}")
+
+
+def _short(modality: str) -> str:
+    first, *others = modality.split()
+    return f"{first} +{len(others)}" if others else first

@@ -6,7 +6,7 @@ import click
 
 from medshard.cli.exit_codes import EXIT_CODES_HELP
 from medshard.cli.failures import print_json
-from medshard.corpus.corpus import open_corpus
+from medshard.cli.opened import opened, selected
 from medshard.corpus.statistics import statistics
 
 __all__ = ["command"]
@@ -26,8 +26,7 @@ def command(corpus: str, where: str | None, as_json: bool) -> None:
       medshard stats corpus/
       medshard stats corpus/ --where "split = 'train'" --json
     """
-    opened = open_corpus(corpus)
-    told = statistics(opened.select(where) if where is not None else opened)
+    told = statistics(selected(opened(corpus), where))
     if as_json:
         print_json(told)
         return

@@ -6,10 +6,11 @@ import sys
 
 import click
 
+from medshard.cli.counted import counted
 from medshard.cli.exit_codes import DAMAGED, EXIT_CODES_HELP
 from medshard.cli.failures import print_json
+from medshard.cli.opened import opened
 from medshard.cli.progress import ProgressBar
-from medshard.corpus.corpus import open_corpus
 from medshard.corpus.verify import verify_corpus
 
 __all__ = ["command"]
@@ -27,14 +28,14 @@ def command(corpus: str, quick: bool, as_json: bool) -> None:
       medshard verify corpus/
       medshard verify s3://bucket/corpus --quick
     """
-    opened = open_corpus(corpus)
+    whole = opened(corpus)
     with ProgressBar(shown=not as_json) as progress:
-        problems, checked = verify_corpus(opened, quick=quick, progress=progress)
+        problems, checked = verify_corpus(whole, quick=quick, progress=progress)
     if as_json:
         print_json({"checked": checked, "problems": problems})
     else:
         for problem in problems:
             click.echo(problem)
         told = ", ".join(f"{count} {name}" for name, count in checked.items())
-        click.echo(f"checked {told}: {len(problems)} problem{'s' if len(problems) != 1 else ''}")
+        click.echo(f"checked {told}: {counted(len(problems), 'problem')}")
     sys.exit(DAMAGED if problems else 0)

@@ -6,8 +6,9 @@ import click
 
 from medshard.cli.exit_codes import EXIT_CODES_HELP
 from medshard.cli.failures import print_json
-from medshard.corpus.corpus import open_corpus
+from medshard.cli.opened import opened, sample_of
 from medshard.corpus.provenance import provenance
+from medshard.errors import MedshardError
 
 __all__ = ["command"]
 
@@ -26,9 +27,13 @@ def command(corpus: str, key: str, as_json: bool) -> None:
       medshard why corpus/ bccd-BloodImage_00000
       medshard why corpus/ bccd-BloodImage_00000/c1
     """
-    opened = open_corpus(corpus)
     name, _, conversation = key.partition("/")
-    told = provenance(opened.sample(name), conversation or None)
+    sample = sample_of(opened(corpus), name)
+    known = [entry.id for entry in sample.conversations]
+    if conversation and conversation not in known:
+        text = ", ".join(known) or "none"
+        raise MedshardError(f"{name} has no conversation {conversation!r}; it has: {text}")
+    told = provenance(sample, conversation or None)
     if as_json:
         print_json(told)
         return
@@ -39,7 +44,9 @@ def command(corpus: str, key: str, as_json: bool) -> None:
         place = row["file"] if row["row"] is None else f"{row['file']} row {row['row']}"
         click.echo(f"  {row['id']}: {place}  {row['digest'] or 'digest not taken'}")
     for medium in told["media"]:
-        click.echo(f"  {medium['slot']}: {medium['part'] or medium['absent_reason']}  {medium['digest'] or ''}")
+        click.echo(
+            f"  {medium['slot']}: {medium['part'] or medium['absent_reason']}  {medium['digest'] or ''}".rstrip()
+        )
     for fact in told["facts"]:
         origin = "; ".join(f"{c['id']}.{c['field']} = {c['raw']!r}" for c in fact["source"]) or (
             f"{fact['rule']} of {', '.join(fact['from'])}"

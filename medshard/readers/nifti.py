@@ -1,7 +1,8 @@
 """NIfTI-1 and NIfTI-2 single files, through nibabel.
 
 Affine: the sform when its code is above 0, else the qform when its code is above 0, else unknown (NIfTI-1 standard,
-methods 3 and 2; method 1 is a guess about orientation and is not made).
+methods 3 and 2; method 1 is a guess about orientation and is not made). Lengths in metres or micrometres (xyzt_units)
+are turned to millimetres; a unit that is not stated is taken as millimetres, as all readers do.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from medshard.readers.limits import MAX_VOLUME_BYTES, check_volume
 __all__ = ["READER", "NiftiReader"]
 
 _FORMS_APART_MM = 0.1
+_MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
+"""By the lower three bits of xyzt_units: metre, millimetre, micrometre."""
 
 
 class NiftiReader:
@@ -140,17 +143,35 @@ def _values(image: Any) -> tuple[Array, list[str]]:
     if slope in (1, None) and inter in (0, None):
         values: Array = stored
     elif stored.dtype.kind in "ui" and float(slope).is_integer() and float(inter).is_integer():
-        values = stored.astype(np.int64) * int(slope) + int(inter)
+        values = _scaled_exactly(stored, int(slope), int(inter))
     else:
         values = stored.astype(np.float64) * float(slope) + float(inter)
     if values.dtype.kind == "f":
-        bad = int(np.count_nonzero(~np.isfinite(values)))
-        if bad:
+        finite = np.isfinite(values)
+        if not finite.all():
             notes.append("voxels that are not finite")
-        values = values.astype(np.float32)
+        with np.errstate(over="ignore"):
+            narrow = values.astype(np.float32)
+        if not np.array_equal(np.isfinite(narrow), finite):
+            raise ReadError("values do not fit float32", error_class="pixel_type")
+        values = narrow
     elif values.dtype.itemsize > 4:
         values = _narrowed(values)
     return np.ascontiguousarray(values.transpose()), notes
+
+
+def _scaled_exactly(stored: Array, slope: int, inter: int) -> Array:
+    """Integers that are scaled by integers; the extremes are tried first, since an array's product would wrap."""
+    limits = np.iinfo(np.int64)
+    for extreme in (int(stored.min()), int(stored.max())):
+        for value in (extreme, extreme * slope, extreme * slope + inter):
+            if not limits.min <= value <= limits.max:
+                raise ReadError("values do not fit 32 bits", error_class="pixel_type")
+    if (
+        not limits.min <= slope <= limits.max or not limits.min <= inter <= limits.max
+    ):  # all voxels are 0, or cancel out
+        raise ReadError("scl_slope or scl_inter does not fit 64 bits", error_class="pixel_type")
+    return stored.astype(np.int64) * slope + inter
 
 
 def _narrowed(values: Array) -> Array:
@@ -163,6 +184,8 @@ def _narrowed(values: Array) -> Array:
 
 
 def _affine(header: Any) -> tuple[Affine | None, list[str]]:
+    unit_mm = _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+    to_mm = np.diag([unit_mm, unit_mm, unit_mm, 1.0])
     sform, scode = header.get_sform(coded=True)
     try:
         qform, qcode = header.get_qform(coded=True)
@@ -170,11 +193,11 @@ def _affine(header: Any) -> tuple[Affine | None, list[str]]:
         qform, qcode = None, 0
     if scode and sform is not None and np.isfinite(sform).all() and abs(np.linalg.det(sform[:3, :3])) > 0:
         notes = []
-        if qcode and qform is not None and np.abs(sform - qform).max() > _FORMS_APART_MM:
+        if qcode and qform is not None and np.abs(to_mm @ (sform - qform)).max() > _FORMS_APART_MM:
             notes.append("sform and qform differ; the sform is used")
-        return np.asarray(sform, np.float64), notes
+        return to_mm @ sform, notes
     if qcode and qform is not None and np.isfinite(qform).all() and abs(np.linalg.det(qform[:3, :3])) > 0:
-        return np.asarray(qform, np.float64), []
+        return to_mm @ qform, []
     return None, ["neither sform nor qform is set: the orientation is unknown"]
 
 

@@ -192,6 +192,8 @@ class Expression:
     aggregate: bool
 
 
+_QUOTES = "; a column whose name is a word of SQL, or has spaces or signs in it, stands in double quotes"
+
 _parser = threading.local()
 
 
@@ -214,7 +216,7 @@ def parse_expression(text: str) -> Expression:
     """
     tree = _serialize(text)
     if tree.get("error"):
-        raise ExpressionError(f"cannot be parsed: {tree.get('error_message', 'syntax error')}")
+        raise ExpressionError(f"cannot be parsed: {tree.get('error_message', 'syntax error')}{_QUOTES}")
     statements = tree["statements"]
     node = statements[0]["node"] if len(statements) == 1 else {}
     plain = node.get("type") == "SELECT_NODE" and len(node.get("select_list", ())) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from medshard.cli.exit_codes import EXIT_CODES_HELP
@@ -48,12 +50,16 @@ def command(corpus: str, key: str, as_json: bool) -> None:
             f"  {medium['slot']}: {medium['part'] or medium['absent_reason']}  {medium['digest'] or ''}".rstrip()
         )
     for fact in told["facts"]:
-        origin = "; ".join(f"{c['id']}.{c['field']} = {c['raw']!r}" for c in fact["source"]) or (
-            f"{fact['rule']} of {', '.join(fact['from'])}"
-        )
+        origin = "; ".join(map(_cited, fact["source"])) or f"{fact['rule']} of {', '.join(fact['from'])}"
         click.echo(f"  {fact['id']} {fact['kind']} {fact['concept'] or ''} {fact['state']} <- {origin} ({fact['by']})")
     for line in told["conversations"]:
         click.echo(f"  {line['id']} {line['task']}.{line['lang']}: {', '.join(filter(None, line['templates']))}")
         for block in line["blocks"]:
             if block["facts"]:
                 click.echo(f"    {block['text']!r} <- {', '.join(block['facts'])}")
+
+
+def _cited(citation: dict[str, Any]) -> str:
+    """The place, and what stood there; that is not kept of a text, of pixels, and of what identifies a person."""
+    place = f"{citation['id']}.{citation['field']}"
+    return place if citation["raw"] is None else f"{place} = {citation['raw']!r}"

@@ -44,4 +44,4 @@ def find_spec(name: str) -> Path:
         return shipped[name]
     guess = nearest(name, list(shipped))
     message = f"no shipped spec is called {name!r}; give a name or the path of a .yaml file."
-    raise SpecError([Problem("no-spec", message, found=name, allowed=tuple(shipped), nearest=guess)])
+    raise SpecError([Problem("no-spec", message, found=name, allowed=tuple(sorted(shipped)), nearest=guess)])

@@ -83,6 +83,12 @@ def test_why_names_file_row_value_and_licence(small: Small) -> None:
     assert re.search(r"label finding/nodule present <- r\d+\.finding = 'n' \((by )?expert\)", text)
 
 
+def test_why_has_no_value_where_none_is_kept(small: Small) -> None:
+    """Of a text and of a mask only the place is cited."""
+    for key in ("mixed-scan0", "mixed-words0"):
+        assert "None" not in run_here("why", small.corpus, key).out
+
+
 def test_why_of_one_conversation_is_a_part_of_the_whole(small: Small) -> None:
     whole = json.loads(run_here("why", small.corpus, "mixed-words0", "--json").out)["conversations"]
     one = json.loads(run_here("why", small.corpus, "mixed-words0/c1", "--json").out)["conversations"]
@@ -169,3 +175,9 @@ def test_retext_writes_other_text_and_leaves_the_shards_alone(copy: Path) -> Non
     assert again.out == ended.out, "the same text is written once"
     assert run_here("verify", copy).code == 0
     assert re.search(r"text/few-[0-9a-f]+", ended.out)
+
+
+def test_retext_of_an_address_says_that_it_needs_a_folder() -> None:
+    ended = run_here("retext", "s3://bucket/corpus")
+    assert (ended.code, ended.out) == (exit_codes.USAGE, "")
+    assert "s3://bucket/corpus is an address" in ended.err

@@ -29,7 +29,7 @@ sources: {images: {files: "{id}.png"}}
 samples: {from: images, patient: unknown, split: train}
 media: {image: {from: images, kind: image}}
 """
-COUNT = 240
+COUNT = 480
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
 ESCAPE = re.compile(r"[\x1b\r\b]")
 

@@ -16,7 +16,8 @@ from medshard.spec.check import check_file
 from medshard.spec.json_schema import spec_json_schema
 from medshard.spec.load import load_spec_text
 from medshard.spec.schema import Spec
-from medshard.spec.taxonomy import load_taxonomy
+from medshard.spec.taxonomy import _File, _Terms, load_taxonomy
+from medshard.spec.yaml_text import parse_yaml
 from medshard.tasks.write import TASKS
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "spec.md").read_text(encoding="utf-8")
@@ -312,3 +313,18 @@ def test_a_link_within_the_page_leads_somewhere() -> None:
     }
     for target in re.findall(r"\]\(#([^)]+)\)", PAGE):
         assert target in headings
+
+
+def test_the_fields_of_a_concept_are_named_and_its_example_is_that_of_the_taxonomy() -> None:
+    section = GUIDE.split("\n## Concepts\n")[1]
+    for field in _Terms.model_fields:
+        assert re.search(rf"`{field}[:`]", section) or f"{field}:" in section, field
+    shown = re.search(r"^```\n(category: .*?)^```$", section, re.M | re.S)
+    assert shown is not None
+    concepts = _File.model_validate(parse_yaml(shown[1], "shown").tree).concepts
+    taxonomy = load_taxonomy()
+    for name, terms in concepts.items():
+        concept = taxonomy.find(f"finding/{name}")
+        assert (concept.en, concept.zh) == (terms.en, terms.zh)
+        for spelling in (name.replace("_", " "), name.replace("_", "-").upper(), *terms.synonyms):
+            assert taxonomy.find(spelling).id == f"finding/{name}"

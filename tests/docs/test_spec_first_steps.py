@@ -70,3 +70,17 @@ def test_the_first_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
     ]
     assert any(answer.startswith("No") for answer in answers)
     assert told[4].splitlines()[-3:] == [line for line in told[4].splitlines() if line.startswith("  my-skin-")]
+
+
+def test_the_message_that_the_page_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    example = re.search(r"^```yaml\n(.*?)^```$", PAGE, re.M | re.S)
+    shown = re.search(r"^```\n(my-skin\.yaml:.*?)\n```$", PAGE, re.M | re.S)
+    assert example is not None
+    assert shown is not None
+    Path("my-skin.yaml").write_text(example[1].replace("covers: all", "covers: al"))
+    with pytest.raises(SystemExit):
+        main(["check", "my-skin.yaml"])
+    assert shown[1] in capsys.readouterr().out.splitlines()

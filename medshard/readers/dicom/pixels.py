@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pydicom.pixels import apply_color_lut, pixel_array
+from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
 
 from medshard.errors import DecodeError, ReadError
 from medshard.readers.base import Array
 from medshard.readers.dicom.headers import attribute, quiet
 from medshard.readers.limits import MAX_FRAMES, check_plane, check_volume
 
-__all__ = ["exact_integers", "is_hounsfield", "rescale", "rescaled", "stored_frames", "window_of"]
+__all__ = ["exact_integers", "is_hounsfield", "rescale", "rescaled", "shown_window", "stored_frames", "window_of"]
+
+_MEASURED = ("CT", "PT")
+"""Modalities whose rescaled values are quantities: MONOCHROME1 then tells how to show them, not what they are."""
 
 _NOT_IMAGES = {
     "1.2.840.10008.5.1.4.1.1.66.4": "a segmentation",
@@ -22,8 +25,11 @@ _NOT_IMAGES = {
 }
 
 
-def stored_frames(dataset: Any) -> tuple[Array, bool]:
-    """All frames: (F, Y, X) or (F, Y, X, 3), MONOCHROME1 turned over, colours as RGB.
+def stored_frames(dataset: Any, *, as_stored: bool = False) -> tuple[Array, bool]:
+    """All frames: (F, Y, X) or (F, Y, X, 3), MONOCHROME1 turned over unless values are measured, colours as RGB.
+
+    Args:
+        as_stored: grey is not turned over, palette indices stay indices, colours stay in the file's colour space.
 
     Returns:
         The frames, and whether they were turned over.
@@ -35,7 +41,7 @@ def stored_frames(dataset: Any) -> tuple[Array, bool]:
     kind = _NOT_IMAGES.get(str(attribute(dataset, "SOPClassUID")))
     if kind is not None:
         raise ReadError(f"is {kind}, not an image", error_class="not_an_image")
-    rows, columns = attribute(dataset, "Rows"), attribute(dataset, "Columns")
+    rows, columns = _whole(dataset, "Rows"), _whole(dataset, "Columns")
     if "PixelData" not in dataset or rows is None or columns is None:
         missing = next((word for word in ("Rows", "Columns", "PixelData") if word not in dataset), "PixelData")
         raise ReadError(f"has no image: {missing} is missing", error_class="not_an_image")
@@ -44,29 +50,59 @@ def stored_frames(dataset: Any) -> tuple[Array, bool]:
     allocated = _whole(dataset, "BitsAllocated") or 16
     if frames > MAX_FRAMES:
         raise ReadError(f"has {frames} frames, more than {MAX_FRAMES}", error_class="too_large")
-    check_plane(int(columns), int(rows))
-    check_volume((frames, int(rows), int(columns), samples), (allocated + 7) // 8)
+    check_plane(columns, rows)
+    check_volume((frames, rows, columns, samples), (allocated + 7) // 8)
     try:
         with quiet():
-            values = pixel_array(dataset)
+            values = pixel_array(dataset, raw=as_stored)
             photometric = str(dataset.PhotometricInterpretation)
-            if photometric == "PALETTE COLOR":
+            if photometric == "PALETTE COLOR" and not as_stored:
                 values = _palette(dataset, values)
     except ReadError:
         raise
     except Exception as error:  # noqa: BLE001 - plugins raise many types, with values in their text
-        reason = f"the pixels cannot be decoded ({type(error).__name__})"
-        raise DecodeError(reason, error_class="pixels") from None
+        raise DecodeError(_why_not_decoded(dataset, error), error_class="pixels") from None
     values = values.astype(values.dtype.newbyteorder("="), copy=False)
     if values.dtype.itemsize > 2 or values.dtype.kind not in "ui":
         raise ReadError(f"pixels of type {values.dtype} are not read", error_class="pixel_type")
-    colour = samples == 3 or photometric == "PALETTE COLOR"
-    values = values.reshape(frames, int(rows), int(columns), *([3] if colour else []))
-    turned = photometric == "MONOCHROME1"
+    channels = 3 if photometric == "PALETTE COLOR" and not as_stored else samples
+    shape = (frames, rows, columns, *([channels] if channels > 1 else []))
+    if channels not in (1, 3) or values.size != int(np.prod(shape)):
+        raise DecodeError(f"decodes to the shape {list(values.shape)}, not {list(shape)}", error_class="pixels")
+    values = values.reshape(shape)
+    turned = photometric == "MONOCHROME1" and not as_stored and not _is_measured(dataset)
     if turned:
         low, high = stored_range(dataset)
         values = (low + high - values.astype(np.int32)).astype(values.dtype)
     return np.ascontiguousarray(values), turned
+
+
+def _is_measured(dataset: Any) -> bool:
+    scaled = attribute(dataset, "RescaleSlope") is not None or "PerFrameFunctionalGroupsSequence" in dataset
+    return scaled and attribute(dataset, "Modality") in _MEASURED
+
+
+def _why_not_decoded(dataset: Any, error: Exception) -> str:
+    """The encoding, the packages that tried, and those that could try; nothing of the error's own text."""
+    kind = type(error).__name__
+    syntax = attribute(getattr(dataset, "file_meta", None) or {}, "TransferSyntaxUID")
+    if syntax is None:
+        return f"the pixels cannot be decoded ({kind}): the file states no TransferSyntaxUID"
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        return f"the pixels cannot be decoded ({kind}): no decoder of this TransferSyntaxUID is known"
+    name = f"{syntax.name} of {attribute(dataset, 'BitsStored')} bits"
+    if not syntax.is_encapsulated:
+        return f"the pixels cannot be decoded ({kind}): {name}; the pixel data is damaged, cut off or contradicts its header"
+    if not decoder.is_available:
+        return f"the pixels cannot be decoded: {name} needs one of: {'; '.join(decoder.missing_dependencies)}"
+    tried = ", ".join(decoder.available_plugins) or "pydicom"
+    reason = (
+        f"the pixels cannot be decoded ({kind}): {name}, refused by {tried}; the stream is damaged or not conformant"
+    )
+    others = [text.split(" ")[0] for text in decoder.missing_dependencies]
+    return reason + (f" (not installed, so not tried: {', '.join(others)})" if others else "")
 
 
 def _whole(dataset: Any, keyword: str) -> int | None:
@@ -143,7 +179,10 @@ def exact_integers(values: Array) -> Array:
 
 
 def window_of(dataset: Any) -> tuple[float, float] | None:
-    """Lowest and highest value of the first window (PS3.3 C.11.2.1.2.1): c - 0.5 -+ (w - 1) / 2."""
+    """Lowest and highest value of the first window, in rescaled values.
+
+    PS3.3 C.11.2.1.2.1: c - 0.5 -+ (w - 1) / 2; C.11.2.1.3.2, LINEAR_EXACT: c -+ w / 2.
+    """
     centre, width = attribute(dataset, "WindowCenter"), attribute(dataset, "WindowWidth")
     if centre is None or width is None:
         return None
@@ -151,7 +190,32 @@ def window_of(dataset: Any) -> tuple[float, float] | None:
         first = [float(value[0] if type(value).__name__ == "MultiValue" else value) for value in (centre, width)]
     except (TypeError, ValueError, IndexError):
         return None
-    if not np.isfinite(first).all() or first[1] < 1:
+    exact = attribute(dataset, "VOILUTFunction") == "LINEAR_EXACT"
+    if not np.isfinite(first).all() or first[1] <= 0 or (first[1] < 1 and not exact):
         return None
+    if exact:
+        return (first[0] - first[1] / 2, first[0] + first[1] / 2)
     half = (first[1] - 1) / 2
     return (first[0] - 0.5 - half, first[0] - 0.5 + half)
+
+
+def shown_window(
+    window: tuple[float, float] | None, dataset: Any, *, turned: bool, applied: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """A file's window on the values that a reader gives, which may be turned over or left without their rescale.
+
+    Args:
+        window: on rescaled values, as ``window_of`` gives it.
+        turned: whether the stored values were turned over.
+        applied: the rescale that was applied to them.
+    """
+    stated = rescale(dataset)
+    if window is None or (not turned and stated == applied):
+        return window
+    slope, intercept = stated or (1.0, 0.0)
+    stored = [(value - intercept) / slope for value in window]
+    if turned:
+        stored = [sum(stored_range(dataset)) - value for value in stored]
+    slope, intercept = applied or (1.0, 0.0)
+    low, high = sorted(value * slope + intercept for value in stored)
+    return (low, high)

@@ -16,8 +16,8 @@ from medshard.readers.dicom.pixels import (
     is_hounsfield,
     rescale,
     rescaled,
+    shown_window,
     stored_frames,
-    stored_range,
     window_of,
 )
 from medshard.readers.limits import MAX_FRAMES, check_volume
@@ -45,10 +45,8 @@ class DicomReader:
             raise ReadError(f"has {len(frames)} frames; say kind: volume", error_class="several_frames")
         pixels, unit, window = frames[0], None, window_of(dataset)
         if pixels.ndim == 2:
-            pixels, unit = _plane_values(dataset, pixels)
-            if turned and window is not None and unit is None:
-                low, high = stored_range(dataset)
-                window = (low + high - window[1], low + high - window[0])
+            pixels, unit, applied = _plane_values(dataset, pixels)
+            window = shown_window(window, dataset, turned=turned, applied=applied)
         else:
             window = None
         modality = attribute(dataset, "Modality")
@@ -72,54 +70,66 @@ class DicomReader:
             raise ReadError(f"{len(blobs)} files, more than {MAX_FRAMES}", error_class="too_large")
         datasets = [open_dataset(blob.read(), pixels=True) for blob in blobs]
         if len(datasets) == 1:
-            frames, _ = stored_frames(datasets[0])
+            frames, turned = stored_frames(datasets[0])
             if len(frames) > 1 or "PerFrameFunctionalGroupsSequence" in datasets[0]:
-                return _of_frames(datasets[0], frames)
+                return _of_frames(datasets[0], frames, turned)
         return _of_series(datasets)
 
     def labels(self, blob: Blob) -> Mask:
         """A mask that is stored as a DICOM image: stored values, as they are."""
         dataset = open_dataset(blob.read(), pixels=True)
-        frames, _ = stored_frames(dataset)
+        frames, _ = stored_frames(dataset, as_stored=True)
         if len(frames) == 1:
             return Mask(frames[0], space=2)
         return Mask(frames, space=3)
 
 
 def _bits(dataset: Any, pixels: Array) -> int:
+    """BitsStored where the pixels are the stored grey values or samples, else what holds them."""
     stored = attribute(dataset, "BitsStored")
     widest = pixels.dtype.itemsize * 8
-    return min(int(stored), widest) if stored is not None and pixels.dtype != np.int16 else widest
+    of_palette = pixels.ndim == 3 and attribute(dataset, "SamplesPerPixel") == 1
+    if not isinstance(stored, int) or pixels.dtype == np.int16 or of_palette or int(pixels.max()) >> stored:
+        return widest
+    return min(stored, widest)
 
 
-def _plane_values(dataset: Any, stored: Array) -> tuple[Array, str | None]:
-    """Values of one plane, and their unit.
+def _plane_values(dataset: Any, stored: Array) -> tuple[Array, str | None, tuple[float, float] | None]:
+    """Values of one plane, their unit, and the rescale that was applied.
 
-    A rescale that is not whole gives fractions: refused where values have a meaning (CT, PET); elsewhere the stored
-    values are kept, in arbitrary units.
+    The type depends on the header, not on how bright the picture is: a trainer scales by type and bits. A rescale that
+    is not whole gives fractions: refused where values have a meaning (CT, PET); elsewhere the stored values are kept,
+    in arbitrary units.
     """
     factors = rescale(dataset)
-    if factors is not None:
-        values = rescaled(stored, factors)
-        if values.dtype.kind != "f" and values.dtype.itemsize <= 2:
-            return values, _HU if is_hounsfield(dataset) else None
-        if attribute(dataset, "Modality") in _RESCALE_HAS_MEANING:
-            raise ReadError("rescaled values are fractions; say kind: volume", error_class="float_pixels")
-    return (exact_integers(stored) if stored.dtype.kind == "i" else stored), None
+    unit = _HU if is_hounsfield(dataset) else None
+    if stored.dtype == np.int8:
+        stored = stored.astype(np.int16)
+    if factors is None or (factors == (1.0, 0.0) and unit is None):
+        return stored, unit, factors
+    values = rescaled(stored, factors)
+    if values.dtype.kind != "f" and values.dtype.itemsize <= 2:
+        return (values.astype(np.int16) if values.dtype == np.uint8 else values), unit, factors
+    if attribute(dataset, "Modality") in _RESCALE_HAS_MEANING:
+        raise ReadError("rescaled values are fractions; say kind: volume", error_class="float_pixels")
+    return stored, None, None
 
 
 def _of_series(datasets: list[Any]) -> Volume:
     """Slices sorted by position along their normal."""
     _refuse_mixed(datasets)
     modality = attribute(datasets[0], "Modality")
-    decoded = []
+    decoded, turned = [], []
     for dataset in datasets:
-        frames, _ = stored_frames(dataset)
+        frames, over = stored_frames(dataset)
+        turned.append(over)
         if len(frames) != 1:
             raise ReadError("a series holds files of several frames beside others", error_class="several_frames")
         if frames.ndim != 3:
             raise ReadError("a series of colour pictures is no volume", error_class="not_a_volume")
         decoded.append(frames[0])
+    if len(set(turned)) > 1:
+        raise GeometryError("slices differ in PhotometricInterpretation", error_class="mixed_series")
     shapes = {plane.shape for plane in decoded}
     if len(shapes) != 1:
         raise GeometryError(f"slices differ in size: {sorted(shapes)}", error_class="size_differs")
@@ -135,19 +145,20 @@ def _of_series(datasets: list[Any]) -> Volume:
         order = [0]
     else:
         known = [plane for plane in planes if plane is not None]
-        order, dropped = _sorted(known, decoded)
+        order, dropped = _sorted(known, decoded, [rescale(dataset) for dataset in datasets])
         if dropped:
             notes.append(f"{dropped} duplicate slices dropped")
     step = attribute(datasets[0], "SpacingBetweenSlices")
     affine = affine_of_stack([known[i] for i in order], float(step) if step else None) if known else None
     voxels, unit = _stack_values([datasets[i] for i in order], [decoded[i] for i in order])
+    first = datasets[order[0]]
     uids = [attribute(datasets[i], "SOPInstanceUID") for i in order]
     return Volume(
         voxels=voxels,
         axes="ZYX",
         affine_ijk_to_ras=affine,
         unit=unit,
-        window=window_of(datasets[order[0]]),
+        window=shown_window(window_of(first), first, turned=turned[0], applied=rescale(first)),
         modality=str(modality).lower() if modality is not None else None,
         sop_instance_uids=tuple(str(uid) for uid in uids if uid is not None),
         notes=notes,
@@ -164,7 +175,9 @@ def _refuse_mixed(datasets: list[Any]) -> None:
         raise GeometryError(f"{localizers} of {len(datasets)} files are localizers", error_class="mixed_series")
 
 
-def _sorted(planes: list[Plane], pixels: list[Array]) -> tuple[list[int], int]:
+def _sorted(
+    planes: list[Plane], pixels: list[Array], factors: list[tuple[float, float] | None]
+) -> tuple[list[int], int]:
     """The order along the normal, without equal slices at equal positions.
 
     Raises:
@@ -176,7 +189,11 @@ def _sorted(planes: list[Plane], pixels: list[Array]) -> tuple[list[int], int]:
     for index in order[1:]:
         if abs(along[index] - along[kept[-1]]) > 1e-4:
             kept.append(index)
-        elif not np.array_equal(pixels[index], pixels[kept[-1]]):
+        elif (
+            not np.allclose(planes[index].position, planes[kept[-1]].position, rtol=0, atol=1e-3)
+            or factors[index] != factors[kept[-1]]
+            or not np.array_equal(pixels[index], pixels[kept[-1]])
+        ):
             raise GeometryError("several different slices lie at one position", error_class="ambiguous_positions")
     return kept, len(order) - len(kept)
 
@@ -193,22 +210,27 @@ def _stack_values(datasets: list[Any], slices: list[Array]) -> tuple[Array, str 
     return np.ascontiguousarray(exact_integers(np.stack([plane.astype(np.int32) for plane in values]))), unit
 
 
-def _of_frames(dataset: Any, frames: Array) -> Volume:
+def _of_frames(dataset: Any, frames: Array, turned: bool) -> Volume:
     """A multi-frame object: placed where its frames say so, else a stack without geometry."""
     if frames.ndim != 3:
         raise ReadError("frames in colour are a clip, which is not read yet", error_class="not_a_volume")
     modality = attribute(dataset, "Modality")
     per_frame = attribute(dataset, "PerFrameFunctionalGroupsSequence")
-    planes = _frame_planes(dataset, per_frame, len(frames)) if per_frame is not None else None
+    planes = _frame_planes(dataset, per_frame) if per_frame is not None else None
     order, notes, affine = list(range(len(frames))), [], None
+    described = list(per_frame) if per_frame is not None else [None] * len(frames)
+    if len(described) != len(frames):
+        message = f"{len(described)} frame descriptions for {len(frames)} frames"
+        raise GeometryError(message, error_class="frames_differ")
+    factors = [_frame_rescale(dataset, frame) for frame in described]
     if planes is not None:
-        order, dropped = _sorted(planes, list(frames))
+        order, dropped = _sorted(planes, list(frames), factors)
         notes = [f"{dropped} duplicate frames dropped"] if dropped else []
         step = attribute(_measures(dataset, per_frame[0]), "SpacingBetweenSlices")
         affine = affine_of_stack([planes[i] for i in order], float(step) if step else None)
     else:
         notes = ["frames without positions: the stack has no geometry"]
-    factors = [_frame_rescale(dataset, per_frame[i] if per_frame is not None else None) for i in order]
+    factors = [factors[i] for i in order]
     kept = [frames[i] for i in order]
     if all(factor is None for factor in factors):
         voxels, unit = np.stack(kept), None
@@ -219,12 +241,16 @@ def _of_frames(dataset: Any, frames: Array) -> Volume:
         voxels = voxels if floats else exact_integers(voxels)
         unit = _HU if modality == "CT" and _all_hounsfield(dataset, per_frame) else None
     uid = attribute(dataset, "SOPInstanceUID")
+    stated = _macro(dataset, described[order[0]], "FrameVOILUTSequence") if per_frame is not None else None
+    window = window_of(dataset if stated is None else stated)
+    if per_frame is None:
+        window = shown_window(window, dataset, turned=turned, applied=rescale(dataset))
     return Volume(
         voxels=np.ascontiguousarray(voxels),
         axes="ZYX",
         affine_ijk_to_ras=affine,
         unit=unit,
-        window=window_of(dataset),
+        window=None if turned and per_frame is not None else window,
         modality=str(modality).lower() if modality is not None else None,
         sop_instance_uids=(str(uid),) if uid is not None else (),
         notes=notes,
@@ -245,9 +271,7 @@ def _measures(dataset: Any, frame: Any) -> Any:
     return _macro(dataset, frame, "PixelMeasuresSequence")
 
 
-def _frame_planes(dataset: Any, per_frame: Any, count: int) -> list[Plane] | None:
-    if len(per_frame) != count:
-        raise GeometryError(f"{len(per_frame)} frame descriptions for {count} frames", error_class="frames_differ")
+def _frame_planes(dataset: Any, per_frame: Any) -> list[Plane] | None:
     planes = []
     for frame in per_frame:
         macros = [

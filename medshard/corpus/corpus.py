@@ -57,7 +57,10 @@ class Corpus:
         # A ParquetFile over Arrow's own buffer: with a Python file, Arrow's threads may still hold it when the
         # interpreter ends, and the process aborts.
         data = pa.py_buffer(self.storage.read(f"{name}.parquet"))
-        table = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read()
+        try:
+            table = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read()
+        except (pa.ArrowException, OSError) as error:
+            raise self._other_index(f"{name}.parquet", "cannot be read, being damaged or cut off") from error
         counted = self.manifest.counts[name.rpartition("/")[2]]
         if len(table) != counted:
             raise self._other_index(f"{name}.parquet", f"has {len(table)} rows, {MANIFEST_NAME} counts {counted}")

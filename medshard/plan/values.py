@@ -6,7 +6,16 @@ from medshard.errors import Problem, nearest
 from medshard.plan.session import Session, quote
 from medshard.plan.work import Path, Work
 from medshard.spec.load import LoadedSpec
-from medshard.spec.schema.facts import BoxFact, ClassFact, FlagFact, MaskClassFact
+from medshard.spec.schema import SpecFact
+from medshard.spec.schema.facts import (
+    BoxFact,
+    ClassFact,
+    FlagFact,
+    MaskClassFact,
+    NumberFact,
+    QaColumnsFact,
+    TextColumnFact,
+)
 from medshard.spec.value_map import UnmappedValueError, ValueMap
 
 __all__ = ["check_values", "compare_values"]
@@ -28,14 +37,26 @@ def check_values(work: Work, name: str) -> None:
         seen = _counts(work.session, f"_media_{fact.of}", "layer")
     elif isinstance(fact, (ClassFact, BoxFact)) and fact.value is not None:
         seen = _counts(work.session, f"_fact_{name}", "c0")
+    elif isinstance(fact, (NumberFact, TextColumnFact, QaColumnsFact)):
+        column = "c1" if isinstance(fact, QaColumnsFact) else "c0"
+        blank = work.session.one(
+            f"SELECT count(*) FROM {quote('_fact_' + name)} WHERE coalesce(trim({column}), '') = ''"
+        )
+        _check_empty(work, path, fact, blank)
+        return
     else:
         return  # values of pixels are seen when those are read
-    empty = seen.pop("", 0)
-    if empty and not (isinstance(fact, ClassFact) and fact.no_value not in (None, "error")):
-        message = f"{empty} values are empty; say no_value: absent, not_annotated or missing."
-        work.problem("no-value", path, message)
+    _check_empty(work, path, fact, seen.pop("", 0))
     values = ValueMap(fact.map, fact.match, fact.drop, work.taxonomy)
     work.problems += compare_values(work.loaded, (*path, "map"), values, seen, partial=partial)
+
+
+def _check_empty(work: Work, path: Path, fact: SpecFact, empty: int) -> None:
+    """What an empty value means is never guessed."""
+    if empty and getattr(fact, "no_value", None) in (None, "error"):
+        said = "no_value: error forbids that." if getattr(fact, "no_value", None) else ""
+        message = f"{empty} values are empty; {said or 'say no_value: absent, not_annotated or missing.'}"
+        work.problem("no-value", path, message)
 
 
 def _counts(session: Session, table: str, column: str) -> dict[str, int]:

@@ -21,8 +21,16 @@ def spec_json_schema() -> str:
         "items": {"type": "object"},
     }
     schema["properties"]["spec"] = {"enum": [1, "1"]}
-    return json.dumps(_loosened(schema), indent=1, ensure_ascii=False) + "\n"
+    for part in ("properties", "$defs"):
+        schema[part] = {name: _loosened(node) for name, node in schema[part].items()}
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
+
+_PARAMETER = {"type": "string", "pattern": "\\{[a-z][a-z0-9_]*\\}"}
+"""A text with a parameter of ``variants`` in it may become anything."""
+
+_NAMED = ("properties", "patternProperties")
+"""Words of JSON Schema below which names stand that are not words of JSON Schema."""
 
 _UNQUOTED = {
     "integer": ["integer", "string"],
@@ -34,14 +42,18 @@ _UNQUOTED = {
 def _loosened(node: Any) -> Any:
     """A YAML editor types ``1`` and ``yes`` before medshard reads them as text; allow both."""
     if isinstance(node, dict):
-        loosened = {key: _loosened(value) for key, value in node.items()}
+        loosened = {
+            key: {name: _loosened(named) for name, named in value.items()} if key in _NAMED else _loosened(value)
+            for key, value in node.items()
+        }
         kind = loosened.get("type")
         if isinstance(kind, str) and kind in _UNQUOTED and "enum" not in loosened and "const" not in loosened:
             loosened["type"] = _UNQUOTED[kind]
         if set(loosened.get("enum", ())) >= {"yes", "no"}:
             loosened["enum"] = [*loosened["enum"], True, False]
             loosened.pop("type", None)
-        return loosened
+        narrow = {"enum", "const", "pattern"} & set(loosened) or loosened.get("type") in ("object", "array")
+        return {"anyOf": [loosened, _PARAMETER]} if narrow and "properties" not in loosened else loosened
     if isinstance(node, list):
         return [_loosened(item) for item in node]
     return node

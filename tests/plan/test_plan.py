@@ -359,3 +359,26 @@ facts:
     assert [sample.key for sample in planned.samples()] == ["t-x", "t-y"]
     assert [len(sample.media) for sample in planned.samples()] == [2, 1]
     assert [sample.facts[0].cells for sample in planned.samples()] == [("x",), ("y",)]
+
+
+@pytest.mark.parametrize("said", ["", ", no_value: error", ", no_value: missing"])
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "{kind: number, value: v, concept: lesion_size, unit: cm, resolution: 0.1SAID}",
+        "{kind: text, section: findings, value: v, language: enSAID}",
+        "{kind: qa, question: id, answer: v, answer_type: \"'open'\", language: enSAID}",
+    ],
+)
+def test_an_empty_cell_of_any_fact_needs_a_word_for_it(fact: str, said: str, tmp_path: Path) -> None:
+    write_tree(tmp_path, {"l.csv": "id,v\na,1\nb,\n"})
+    body = f"""\
+sources: {{rows: {{csv: l.csv}}}}
+samples: {{from: rows, patient: unknown, split: train}}
+facts: {{f: {fact.replace("SAID", said)}}}
+"""
+    if said.endswith("missing"):
+        assert len(list(plan(tmp_path, body).samples())) == 2
+    else:
+        with pytest.raises(PlanError, match=r"facts\.f: 1 values are empty; .*no_value"):
+            plan(tmp_path, body)

@@ -77,7 +77,9 @@ def grain(*shape: int, dtype: object = np.int16, seed: int = 0) -> NDArray[np.ge
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("dtype", "uint8 int8 uint16 int16 uint32 int32 uint64 int64 float32 float64".split())
+@pytest.mark.parametrize(
+    "dtype", [f"{kind}{bits}" for kind in ("uint", "int") for bits in (8, 16, 32, 64)] + ["float32", "float64"]
+)
 def test_every_type_byte_order_and_version(dtype: str, order: str, version: int, packed: bool) -> None:
     stored = grain(5, 7, 3, dtype=dtype)
     data = nifti(stored, OBLIQUE, order=order, version=version)

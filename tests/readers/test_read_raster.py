@@ -1,4 +1,4 @@
-"""The raster reader against Pillow, numpy and a PNG writer of the standard's text; what is stored decodes to the same."""
+"""The raster reader against Pillow, numpy and a PNG writer of the standard's text; what is stored decodes as read."""
 
 from __future__ import annotations
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 from medshard.spec.catalog import dataset_specs, find_spec, specs_root
 from medshard.spec.check import check_file, check_spec, expressions_of
@@ -73,6 +75,18 @@ def test_the_shipped_json_schema_is_current() -> None:
     path = specs_root() / "medshard.schema.json"
     assert path.read_text() == spec_json_schema(), "run: medshard schema > specs/medshard.schema.json"
     assert json.loads(spec_json_schema())["title"] == "medshard spec"
+
+
+def test_editors_accept_every_shipped_spec_and_mark_mistakes() -> None:
+    validator = jsonschema.Draft202012Validator(json.loads(spec_json_schema()))
+    validator.check_schema(validator.schema)
+    for name in dataset_specs():
+        tree = json.loads(json.dumps(yaml.safe_load(find_spec(name).read_text()), default=str))
+        assert [error.message for error in validator.iter_errors(tree)] == [], name
+    written = find_spec("demo-breast").read_text()
+    for right, wrong in (("covers: all", "covers: al"), ("from: masks", "form: masks"), ("kind: class", "kind: clas")):
+        assert right in written
+        assert not validator.is_valid(yaml.safe_load(written.replace(right, wrong))), wrong
 
 
 def test_a_name_finds_its_spec_and_a_mistyped_one_the_nearest(tmp_path: Path) -> None:

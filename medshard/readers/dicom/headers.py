@@ -85,10 +85,15 @@ def is_dicom(head: bytes) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """pydicom warns with the values it finds; nothing of that may reach a log."""
-    with warnings.catch_warnings(), config.disable_value_validation():
-        warnings.simplefilter("ignore")
-        yield
+    """pydicom warns and logs with the values it finds; nothing of that may reach a log."""
+    was_disabled = config.logger.disabled
+    config.logger.disabled = True
+    try:
+        with warnings.catch_warnings(), config.disable_value_validation():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        config.logger.disabled = was_disabled
 
 
 def open_dataset(data: bytes, *, pixels: bool) -> FileDataset:

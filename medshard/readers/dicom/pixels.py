@@ -94,7 +94,7 @@ def _why_not_decoded(dataset: Any, error: Exception) -> str:
         return f"the pixels cannot be decoded ({kind}): no decoder of this TransferSyntaxUID is known"
     name = f"{syntax.name} of {attribute(dataset, 'BitsStored')} bits"
     if not syntax.is_encapsulated:
-        return f"the pixels cannot be decoded ({kind}): {name}; the pixel data is damaged, cut off or contradicts its header"
+        return f"the pixels cannot be decoded ({kind}): {name}, damaged, cut off or against its header"
     if not decoder.is_available:
         return f"the pixels cannot be decoded: {name} needs one of: {'; '.join(decoder.missing_dependencies)}"
     tried = ", ".join(decoder.available_plugins) or "pydicom"

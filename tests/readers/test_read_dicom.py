@@ -20,6 +20,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 from medshard.errors import DecodeError, ReadError
 from medshard.readers import read_image, read_labels, read_volume
 from medshard.readers.base import Image
+from medshard.readers.dicom import dicom_header
 
 OWN = Path(pydicom.__file__).parent / "data" / "test_files"
 
@@ -370,6 +371,18 @@ def test_sizes_beyond_the_limits_are_refused_before_decoding() -> None:
         with pytest.raises(ReadError) as caught:
             read_volume([blob(written(dataset(grain(4, 4), **attributes)))])
         assert caught.value.error_class in ("too_large", "empty_image")
+
+
+def test_nothing_of_the_file_reaches_a_log(caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder) -> None:
+    image = dataset(grain(4, 4), StudyInstanceUID="1.2.3")
+    raw = written(image).replace(b"1.2.3", b"Qanar").replace(b"1.2.840.10008.1.2.1\0", b"\0.2.840.10008.1.2.1\0")
+    with pytest.raises(DecodeError, match="no decoder of this TransferSyntaxUID is known"):
+        read_image(blob(raw))
+    raw = written(image).replace(b"1.2.3", b"Qanar")
+    read_image(blob(raw))
+    assert dicom_header(blob(raw))["StudyInstanceUID"] == "Qanar"
+    assert caplog.text == ""
+    assert not recwarn.list
 
 
 @settings(max_examples=250, deadline=None)

@@ -89,10 +89,12 @@ def _why_not_decoded(dataset: Any, error: Exception) -> str:
     if syntax is None:
         return f"the pixels cannot be decoded ({kind}): the file states no TransferSyntaxUID"
     try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
+        with quiet():
+            decoder = get_decoder(syntax)
+    except Exception:  # noqa: BLE001 - a private or damaged UID, or several
         return f"the pixels cannot be decoded ({kind}): no decoder of this TransferSyntaxUID is known"
-    name = f"{syntax.name} of {attribute(dataset, 'BitsStored')} bits"
+    bits = attribute(dataset, "BitsStored")
+    name = f"{syntax.name} of {bits} bits" if isinstance(bits, int) else str(syntax.name)
     if not syntax.is_encapsulated:
         return f"the pixels cannot be decoded ({kind}): {name}, damaged, cut off or against its header"
     if not decoder.is_available:

@@ -11,6 +11,8 @@ from medshard.readers.limits import MAX_FILE_BYTES
 
 __all__ = ["read_gzip"]
 
+_PART_BYTES = 2**20
+
 
 def read_gzip(data: bytes, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """Unpack a single gzip file, within bounds.
@@ -21,9 +23,14 @@ def read_gzip(data: bytes, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as stream:
-            unpacked = stream.read(max_bytes + 1)
+            unpacked = io.BytesIO()
+            while unpacked.tell() <= max_bytes:  # one read of max_bytes would allocate that much at once
+                part = stream.read(min(_PART_BYTES, max_bytes + 1 - unpacked.tell()))
+                if not part:
+                    break
+                unpacked.write(part)
     except (OSError, EOFError, zlib.error) as error:
         raise DecodeError("the gzip stream is damaged or cut off", error_class="truncated") from error
-    if len(unpacked) > max_bytes:
+    if unpacked.tell() > max_bytes:
         raise ReadError(f"unpacks to more than {max_bytes} bytes", error_class="too_large")
-    return unpacked
+    return unpacked.getvalue()

@@ -8,6 +8,7 @@ are turned to millimetres; a unit that is not stated is taken as millimetres, as
 from __future__ import annotations
 
 import gzip
+import math
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -95,6 +96,8 @@ def _open(blob: Blob) -> Any:
     if dtype.fields is not None or dtype.kind not in "uif":
         raise ReadError(f"voxels of type {dtype} are not read", error_class="pixel_type")
     check_volume(shape, dtype.itemsize)
+    if image.dataobj.offset + math.prod(shape) * dtype.itemsize > len(data):  # nibabel would allocate it all first
+        raise DecodeError("the voxels are cut off", error_class="truncated")
     return image
 
 

@@ -319,6 +319,22 @@ def test_a_shape_larger_than_allowed_is_refused_before_unpacking() -> None:
         assert caught.value.error_class == "too_large"
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_small_file_that_claims_to_be_large_takes_no_memory(packed: bool) -> None:
+    data = bytearray(nifti(grain(2, 2, 2)))
+    struct.pack_into("<4h", data, 40, 3, 1000, 1000, 1000)
+    raw = gzip.compress(bytes(data)) if packed else bytes(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DecodeError, match="cut off") as caught:
+            read_volume([blob(raw, "a.nii.gz")])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.error_class == "truncated"
+    assert peak < 2 * 2**20
+
+
 @pytest.mark.parametrize("shape", [(0, 2, 2), (-3, 2, 2)])
 def test_empty_and_negative_shapes_are_refused(shape: tuple[int, int, int]) -> None:
     data = bytearray(nifti(grain(2, 2, 2)))

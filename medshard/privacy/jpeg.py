@@ -12,15 +12,21 @@ from medshard.errors import DecodeError
 __all__ = ["strip_jpeg"]
 
 _SOI, _EOI, _SOS, _DQT, _DHT, _DRI, _DAC = 0xD8, 0xD9, 0xDA, 0xDB, 0xC4, 0xDD, 0xCC
+_ALONE = (0x01, *range(0xD0, 0xD8))  # TEM and restart marks: no length follows
 _APP0, _APP14 = 0xE0, 0xEE
 _PASSED_FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended sequential, progressive; all Huffman coded
 _OTHER_FRAMES = (0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
 _ADOBE_BYTES = 12
+_ADOBE = b"Adobe\0\x64\0\0\0\0"  # version 100, no flags; the byte of the colour transform follows
+_JFIF_BYTES = 14
 _JFIF = b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"  # density 1:1 without unit, no thumbnail
 
 
 def strip_jpeg(data: bytes) -> bytes | None:
-    """The stream with tables, frame, scans and colour marks only.
+    """The stream with tables, frame, scans and colour marks only; bytes after its end are dropped.
+
+    Tables and scans are passed as they are. What a writer hid in a table that nothing uses, or between the last block
+    of a scan and the marker after it, would be passed with them.
 
     Returns:
         None for kinds that not every trainer reads: 12 bits, arithmetic, lossless, hierarchical, four components.
@@ -37,6 +43,10 @@ def strip_jpeg(data: bytes) -> bytes | None:
         if marker == _EOI:
             out.append(b"\xff\xd9")
             return b"".join(out)
+        if marker in _ALONE:
+            continue
+        if marker == _SOI:
+            raise DecodeError("the JPEG stream begins anew before its end")
         body = _segment(data, position)
         end = position + 2 + len(body)
         if marker in _OTHER_FRAMES or marker == _DAC:
@@ -48,8 +58,10 @@ def strip_jpeg(data: bytes) -> bytes | None:
         elif marker in (_DQT, _DHT, _DRI):
             out.append(data[position - 2 : end])
         elif marker == _APP14 and body[:5] == b"Adobe" and len(body) >= _ADOBE_BYTES:
-            out.append(b"\xff\xee" + struct.pack(">H", _ADOBE_BYTES + 2) + body[:_ADOBE_BYTES])
-        elif marker == _APP0 and body[:5] == b"JFIF\0":
+            out.append(
+                b"\xff\xee" + struct.pack(">H", _ADOBE_BYTES + 2) + _ADOBE + body[_ADOBE_BYTES - 1 : _ADOBE_BYTES]
+            )
+        elif marker == _APP0 and body[:5] == b"JFIF\0" and len(body) >= _JFIF_BYTES:
             out.append(b"\xff\xe0" + struct.pack(">H", len(_JFIF) + 2) + _JFIF)
         elif marker == _SOS:
             scan_end = _end_of_scan(data, end)

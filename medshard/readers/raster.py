@@ -58,7 +58,8 @@ class RasterReader:
             else:
                 pixels, bits = _pixels(_loaded(picture))
                 if picture.format == "PNG" and _stream_shape(picture) == pixels.shape:
-                    encoded = Encoded("png", strip_png(data))
+                    stripped = strip_png(data)
+                    encoded = Encoded("png", stripped) if stripped is not None else None
             orientation = _orientation(picture)
         if orientation != 1:
             return Image(_turned(pixels, orientation), bits, None)
@@ -232,7 +233,7 @@ def _is_png16(data: bytes) -> bool:
 def _png16(data: bytes) -> Image:
     check_plane(int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big"))
     stripped = strip_png(data)
-    pixels = decode_image(stripped)
+    pixels = decode_image(stripped if stripped is not None else data)
     if pixels.dtype != np.uint16:
         raise DecodeError("a PNG of 16 bits was not decoded as such")
     if any(chunk in data for chunk in (b"acTL", b"eXIf", b"Raw profile")):
@@ -241,8 +242,7 @@ def _png16(data: bytes) -> Image:
             orientation = _orientation(picture)
         if orientation != 1:
             return Image(_turned(pixels, orientation), 16, None)
-    same = pixels.ndim == 2 or pixels.shape[-1] in (3, 4)
-    return Image(pixels, 16, Encoded("png", stripped) if same else None)
+    return Image(pixels, 16, Encoded("png", stripped) if stripped is not None else None)
 
 
 def _spread_of_grey(data: bytes) -> int:

@@ -1,4 +1,4 @@
-"""How an array lies on disk: Zarr v3, regular shards of inner chunks, zstd.
+"""How an array lies on disk: Zarr v3, regular shards of inner chunks, each a zstd frame with its CRC-32C.
 
 Source: Zarr v3 core specification; sharding codec 1.0 (index at the end, crc32c); OME-NGFF 0.5.
 """
@@ -6,15 +6,17 @@ Source: Zarr v3 core specification; sharding codec 1.0 (index at the end, crc32c
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from medshard.engine import crc32c
 from medshard.errors import CorpusError
 
-__all__ = ["INNER", "MISSING", "ZSTD_LEVEL", "ArrayLayout", "compress", "decompress", "layout_for"]
+__all__ = ["INNER", "MISSING", "ZSTD_LEVEL", "ArrayLayout", "layout_for", "pack", "unpack"]
 
 INNER = 32
 """Edge of an inner chunk in voxels: a random crop of 96 then decodes little more than it wants."""
@@ -25,6 +27,8 @@ _SHARD = 256
 ZSTD_LEVEL = 3
 MISSING = 2**64 - 1
 """Offset and size of an inner chunk that holds nothing but the fill value."""
+
+_CRC_BYTES = 4
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "int32", "uint32", "float32")
 
@@ -60,12 +64,12 @@ class ArrayLayout:
     @property
     def index_bytes(self) -> int:
         """Length of a shard's index: two numbers an inner chunk, and its checksum."""
-        return int(np.prod(self.inner_per_shard)) * 16 + 4
+        return math.prod(self.inner_per_shard) * 16 + _CRC_BYTES
 
     @property
     def chunk_bytes(self) -> int:
         """Unpacked length of an inner chunk."""
-        return int(np.prod(self.inner)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.inner) * np.dtype(self.dtype).itemsize
 
     def shard_path(self, shard: tuple[int, ...]) -> str:
         """Path of a shard below the array (default chunk key encoding)."""
@@ -76,7 +80,11 @@ class ArrayLayout:
         endian = {"name": "bytes", "configuration": {"endian": "little"}}
         sharding = {
             "chunk_shape": list(self.inner),
-            "codecs": [endian, {"name": "zstd", "configuration": {"level": ZSTD_LEVEL, "checksum": False}}],
+            "codecs": [
+                endian,
+                {"name": "zstd", "configuration": {"level": ZSTD_LEVEL, "checksum": False}},
+                {"name": "crc32c"},
+            ],
             "index_codecs": [endian, {"name": "crc32c"}],
             "index_location": "end",
         }
@@ -106,7 +114,7 @@ class ArrayLayout:
             (codec,) = document["codecs"]
             inner = codec["configuration"]
             names = [step["name"] for step in inner["codecs"]]
-            fits = codec["name"] == "sharding_indexed" and names == ["bytes", "zstd"]
+            fits = codec["name"] == "sharding_indexed" and names == ["bytes", "zstd", "crc32c"]
             fits = fits and inner["index_location"] == "end" and document["fill_value"] == 0
             layout = cls(
                 tuple(int(length) for length in document["shape"]),
@@ -115,7 +123,8 @@ class ArrayLayout:
                 str(document["data_type"]),
                 tuple(document["dimension_names"]),
             )
-            even = all(edge % small == 0 and small > 0 for edge, small in zip(layout.shard, layout.inner, strict=True))
+            grids = zip(layout.shape, layout.shard, layout.inner, layout.axes, strict=True)
+            even = all(length > 0 and small > 0 and edge > 0 and edge % small == 0 for length, edge, small, _ in grids)
             fits = fits and even and layout.dtype in _DTYPES and layout.chunk_bytes <= 2**28
         except (KeyError, TypeError, ValueError) as error:
             raise CorpusError(f"{path}/zarr.json is no array that medshard wrote") from error
@@ -141,15 +150,19 @@ def layout_for(shape: tuple[int, ...], dtype: np.dtype[Any], axes: tuple[str, ..
     return ArrayLayout(shape, tuple(shard), tuple(inner), dtype.name, axes)
 
 
-def compress(data: bytes) -> bytes:
-    """One zstd frame with its content size."""
-    return bytes(pa.Codec("zstd", compression_level=ZSTD_LEVEL).compress(data, asbytes=True))
+def pack(data: bytes) -> bytes:
+    """One zstd frame with its content size, and the frame's CRC-32C."""
+    frame = bytes(pa.Codec("zstd", compression_level=ZSTD_LEVEL).compress(data, asbytes=True))
+    return frame + crc32c(frame).to_bytes(_CRC_BYTES, "little")
 
 
-def decompress(data: bytes | memoryview, size_bytes: int) -> memoryview:
-    """The content of a frame of known size.
+def unpack(data: bytes | memoryview, size_bytes: int) -> memoryview:
+    """The content, of known size, of what ``pack`` gave.
 
     Raises:
-        OSError: damaged.
+        ValueError, OSError: damaged.
     """
-    return memoryview(pa.Codec("zstd").decompress(data, decompressed_size=size_bytes))
+    frame = memoryview(data)[:-_CRC_BYTES]
+    if len(data) <= _CRC_BYTES or crc32c(frame) != int.from_bytes(data[-_CRC_BYTES:], "little"):
+        raise ValueError("the checksum differs")
+    return memoryview(pa.Codec("zstd").decompress(frame, decompressed_size=size_bytes))

@@ -45,7 +45,8 @@ def halve_intensity(voxels: Array, factors_zyx: tuple[int, int, int]) -> Array:
                 total = np.concatenate([total, last], axis)
             even = tuple(slice(None, None, 2) if a == axis % total.ndim else slice(None) for a in range(total.ndim))
             odd = tuple(slice(1, None, 2) if a == axis % total.ndim else slice(None) for a in range(total.ndim))
-            total = (total[even] + total[odd]) / 2
+            with np.errstate(invalid="ignore"):  # the mean of inf and -inf is NaN, as it should be
+                total = (total[even] + total[odd]) / 2
     if voxels.dtype.kind in "ui":
         total = np.rint(total)
     return np.ascontiguousarray(total.astype(voxels.dtype))

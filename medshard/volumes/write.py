@@ -16,7 +16,7 @@ import numpy as np
 
 from medshard.engine import crc32c
 from medshard.readers.base import Affine, Array, Mask, Volume
-from medshard.volumes.layout import MISSING, ArrayLayout, compress, layout_for
+from medshard.volumes.layout import MISSING, ArrayLayout, layout_for, pack
 from medshard.volumes.pyramid import (
     MAX_LEVELS,
     coarser_affine,
@@ -134,15 +134,13 @@ def _levels(
 
 
 def _array_files(layout: ArrayLayout, voxels: Array) -> Iterator[tuple[str, bytes]]:
-    """``zarr.json`` and every shard that holds anything."""
+    """``zarr.json`` and every shard; one that holds nothing has an index that says so, so that none can be lost."""
     yield "zarr.json", layout.metadata()
     for shard in itertools.product(*(range(count) for count in layout.shards)):
-        data = _shard(layout, voxels, shard)
-        if data is not None:
-            yield layout.shard_path(shard), data
+        yield layout.shard_path(shard), _shard(layout, voxels, shard)
 
 
-def _shard(layout: ArrayLayout, voxels: Array, shard: tuple[int, ...]) -> bytes | None:
+def _shard(layout: ArrayLayout, voxels: Array, shard: tuple[int, ...]) -> bytes:
     index = np.full((int(np.prod(layout.inner_per_shard)), 2), MISSING, "<u8")
     pieces: list[bytes] = []
     offset = 0
@@ -157,12 +155,10 @@ def _shard(layout: ArrayLayout, voxels: Array, shard: tuple[int, ...]) -> bytes 
             whole = np.zeros(layout.inner, voxels.dtype)
             whole[tuple(slice(0, length) for length in chunk.shape)] = chunk
             chunk = whole
-        packed = compress(np.ascontiguousarray(chunk).astype(voxels.dtype.newbyteorder("<"), copy=False).tobytes())
+        packed = pack(np.ascontiguousarray(chunk).astype(voxels.dtype.newbyteorder("<"), copy=False).tobytes())
         index[number] = (offset, len(packed))
         pieces.append(packed)
         offset += len(packed)
-    if not pieces:
-        return None
     table = index.tobytes()
     return b"".join([*pieces, table, crc32c(table).to_bytes(4, "little")])
 

@@ -70,7 +70,9 @@ sources:
 samples: {from: images, join: {qa: {using: [id], need: any}}, patient: unknown, split: none}
 media: {image: {from: images, kind: image}}
 facts:
-  qa: {kind: qa, of: qa, question: q, answer: a, answer_type: t, options: o, order: "n::int", language: LANG, no_value: missing}
+  qa:
+    {kind: qa, of: qa, question: q, answer: a, answer_type: t, options: o, order: "n::int", language: LANG,
+     no_value: missing}
 """
 
 

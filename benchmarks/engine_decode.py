@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pictures import jpeg, paint
 from PIL import Image
 
-from medshard.engine import JOB, BatchLayout, Engine, address_of, encode_png, features
+from medshard.engine import JOB, BatchLayout, Engine, Reduce, address_of, encode_png, features
 
 SIZE = 224
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -76,15 +76,17 @@ def _stream(kind: str, edge: int, colour: bool, seed: int) -> bytes:
 # -- contestants ---------------------------------------------------------------------------------------------------
 
 
-def medshard(case: Case, out: Out, threads: int, *, half: bool) -> Callable[[], tuple[int, float]]:
+def medshard(case: Case, out: Out, threads: int, *, reduce: Reduce) -> Callable[[], tuple[int, float]]:
     engine = Engine(threads)
-    layout = BatchLayout(SIZE, SIZE, 3, mean=MEAN, deviation=DEVIATION, half=half)
+    layout = BatchLayout(SIZE, SIZE, 3, mean=MEAN, deviation=DEVIATION, reduce=reduce)
 
     def run() -> tuple[int, float]:
         began = time.perf_counter()
         jobs = np.zeros(len(case.streams), JOB)
         for place, stream in enumerate(case.streams):
-            jobs[place]["address"], jobs[place]["size"], jobs[place]["slot"] = address_of(stream), len(stream), place
+            jobs[place]["address"], jobs[place]["size"] = address_of(stream), len(stream)
+            jobs[place]["out"] = place * layout.slot_bytes
+        jobs["height"] = jobs["width"] = SIZE
         jobs["box"] = jobs["bounds"] = (0, 0, case.edge, case.edge)
         jobs["scale"] = 1 / case.top
         failed = engine.run(jobs, out.ctypes.data, layout, keep_alive=case.streams)
@@ -168,8 +170,8 @@ def contestants(case: Case, threads: int) -> dict[str, Callable[[], tuple[int, f
 
     taken: dict[str, Callable[[], tuple[int, float]]] = {}
     if case.format == "jpeg":
-        taken["medshard half"] = medshard(case, batch(), threads, half=True)
-    taken["medshard full"] = medshard(case, batch(), threads, half=False)
+        taken["medshard half"] = medshard(case, batch(), threads, reduce=2)
+    taken["medshard full"] = medshard(case, batch(), threads, reduce=1)
     peers: dict[str, Callable[[], Kernel]] = {"Pillow": lambda: pillow(case, draft=False)}
     if case.format == "jpeg":
         peers["Pillow draft"] = lambda: pillow(case, draft=True)

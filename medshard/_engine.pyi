@@ -8,7 +8,7 @@ JOB_BYTES: int
 def crc32c(data: object, value: int = 0) -> int: ...
 def features() -> dict[str, Any]: ...
 def read_header(data: object) -> dict[str, Any]: ...
-def decode_image(data: object, half: bool, max_pixels: int) -> NDArray[Any]: ...
+def decode_image(data: object, reduce: int, max_pixels: int) -> NDArray[Any]: ...
 def encode_png(array: NDArray[Any], level: int) -> bytes: ...
 
 class Engine:
@@ -20,13 +20,11 @@ class Engine:
         jobs: NDArray[Any],
         out: int,
         channels: int,
-        height: int,
-        width: int,
         type: int,
         channels_last: bool,
         nearest: bool,
         clamp: bool,
-        half: bool,
+        reduce: int,
         mean: Sequence[float],
         deviation: Sequence[float],
         max_pixels: int,

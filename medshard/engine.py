@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 Bytes: TypeAlias = "bytes | bytearray | memoryview"
+Reduce: TypeAlias = Literal[1, 2, 4]
 
 MAX_PIXELS = 512 * 2**20
 """Pixels of a picture beyond which it is refused before memory is taken for it."""
@@ -34,23 +35,31 @@ PNG_LEVEL = 6
 
 JOB = np.dtype(
     {
-        "names": ["address", "size", "box", "bounds", "raw", "slot", "scale", "bias", "codec", "flip_x", "flip_y"],
-        "formats": ["<u8", "<u8", ("<f8", 4), ("<i4", 4), ("<i4", 3), "<u4", "<f4", "<f4", "u1", "u1", "u1"],
-        "offsets": [0, 8, 16, 48, 64, 76, 80, 84, 88, 89, 90],
-        "itemsize": 96,
+        "names": [
+            *("address", "size", "out", "box", "bounds", "raw", "height", "width"),
+            *("scale", "bias", "codec", "flip_x", "flip_y"),
+        ],
+        "formats": [
+            *("<u8", "<u8", "<u8", ("<f8", 4), ("<i4", 4), ("<i4", 3), "<i4", "<i4"),
+            *("<f4", "<f4", "u1", "u1", "u1"),
+        ],
+        "offsets": [0, 8, 16, 24, 56, 72, 84, 88, 92, 96, 100, 101, 102],
+        "itemsize": 104,
     }
 )
 """What is done to one sample (csrc/pipeline/job.hpp).
 
-address, size: of the compressed stream, or of raw samples. box: x0 y0 x1 y1 of the stored picture, continuous pixels,
-which fills the output. bounds: x0 y0 x1 y1, whole pixels outside of which nothing is read. raw: height, width, channels
-of raw samples. slot: place in the batch. scale, bias: value = stored * scale + bias. codec: see ``CODECS``.
+address, size: of the compressed stream, or of raw samples. out: bytes from the batch's first to the sample's slot. box:
+x0 y0 x1 y1 of the stored picture, continuous pixels, which fills the output. bounds: x0 y0 x1 y1, whole pixels outside
+of which nothing is read. raw: height, width, channels of raw samples. height, width: of the output. scale, bias:
+value = stored * scale + bias. codec: see ``CODECS``.
 """
 
 CODECS = {"compressed": 0, "uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
 """``compressed`` is told apart by its first bytes; the others are raw samples of that type."""
 
 _OUTPUTS = {"float32": 0, "float16": 1, "bfloat16": 2, "uint8": 3, "int16": 4, "int32": 5}
+_OUTPUT_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "uint8": 1, "int16": 2, "int32": 4}
 _IMAGE_OUTPUTS = ("float32", "float16", "bfloat16", "uint8")
 _MASK_OUTPUTS = ("uint8", "int16", "int32")
 
@@ -97,11 +106,11 @@ def read_header(data: Bytes) -> Header:
     return Header(**_engine.read_header(data))
 
 
-def decode_image(data: Bytes, *, half: bool = False, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
+def decode_image(data: Bytes, *, reduce: Reduce = 1, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
     """Decode a JPEG or PNG stream.
 
     Args:
-        half: decode a JPEG at half its size (rounded up) in the DCT domain; PNG is not affected.
+        reduce: decode a JPEG at 1/2 or 1/4 of its size (rounded up) in the DCT domain; PNG is not affected.
 
     Returns:
         (H, W), (H, W, 3) or (H, W, 4), uint8 or uint16. Grey of fewer than 8 bits is spread to 0..255, palettes become
@@ -110,7 +119,7 @@ def decode_image(data: Bytes, *, half: bool = False, max_pixels: int = MAX_PIXEL
     Raises:
         DecodeError: damaged, cut off, larger than ``max_pixels``, or of a kind that is not decoded (CMYK, 12 bits).
     """
-    array: NDArray[Any] = _engine.decode_image(data, half, max_pixels)
+    array: NDArray[Any] = _engine.decode_image(data, reduce, max_pixels)
     return array
 
 
@@ -129,7 +138,8 @@ class BatchLayout:
     """How a batch lies in memory, and what values become.
 
     Attributes:
-        height, width, channels: of every sample. Grey is repeated for three channels; RGB becomes BT.601 luma for one;
+        height, width: of a slot; the jobs of a batch with samples of several sizes say their own.
+        channels: of every sample. Grey is repeated for three channels; RGB becomes BT.601 luma for one;
             alpha is dropped.
         dtype: pictures: float32, float16, bfloat16 or uint8 (0..1 times 255); masks: uint8, int16 or int32.
         channels_last: (N, H, W, C) instead of (N, C, H, W).
@@ -137,7 +147,8 @@ class BatchLayout:
             value that does not fit ``dtype`` fails.
         clamp: values are clipped to 0..1 after scale and bias.
         mean, deviation: then (value - mean) / deviation; one number, or one a channel; of float types only.
-        half: a JPEG of which the output needs at most every other pixel is decoded at half size.
+        reduce: a JPEG of which the output needs at most every other pixel is decoded at half size, and with 4 at a
+            quarter where it needs at most every fourth; 1 always decodes the full size.
     """
 
     height: int
@@ -149,7 +160,7 @@ class BatchLayout:
     clamp: bool = True
     mean: Sequence[float] = ()
     deviation: Sequence[float] = ()
-    half: bool = True
+    reduce: Reduce = 2
 
     def __post_init__(self) -> None:
         allowed = _MASK_OUTPUTS if self.mask else _IMAGE_OUTPUTS
@@ -168,6 +179,11 @@ class BatchLayout:
             raise ValueError(f"deviation is above 0; found {tuple(self.deviation)}")
         if self.mean and self.dtype not in ("float32", "float16", "bfloat16"):
             raise ValueError(f"dtype {self.dtype!r} cannot hold values after mean and deviation; take a float type")
+
+    @property
+    def slot_bytes(self) -> int:
+        """Of a slot of ``height`` x ``width``."""
+        return self.channels * self.height * self.width * _OUTPUT_BYTES[self.dtype]
 
 
 class Engine:
@@ -199,7 +215,7 @@ class Engine:
 
         Args:
             jobs: of dtype ``JOB``; addresses are trusted.
-            out_address: of the first slot; slots follow one another in ``layout``.
+            out_address: of the first slot; each job says where its own lies from there.
             keep_alive: objects whose memory the jobs name.
 
         Returns:
@@ -211,13 +227,11 @@ class Engine:
             np.ascontiguousarray(jobs).view(np.uint8).reshape(-1),
             out_address,
             layout.channels,
-            layout.height,
-            layout.width,
             _OUTPUTS[layout.dtype],
             layout.channels_last,
             layout.mask,
             layout.clamp,
-            layout.half,
+            layout.reduce,
             list(layout.mean),
             list(layout.deviation),
             max_pixels,

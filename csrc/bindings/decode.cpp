@@ -32,12 +32,12 @@ nb::dict read_header(nb::handle data) {
   return told;
 }
 
-nb::object decode_image(nb::handle data, bool half, std::uint64_t max_pixels) {
+nb::object decode_image(nb::handle data, int reduce, std::uint64_t max_pixels) {
   Buffer buffer(data);
   decode::Pixels pixels;
   {
     nb::gil_scoped_release release;
-    decode::decode(buffer.data(), buffer.size(), half, 0, max_pixels, pixels);
+    decode::decode(buffer.data(), buffer.size(), {reduce, {}, max_pixels}, pixels);
   }
   return as_array(std::move(pixels));
 }
@@ -65,7 +65,7 @@ nb::bytes encode_png(nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro> array, i
 
 void bind_decode(nb::module_& m) {
   m.def("read_header", &read_header, nb::arg("data"));
-  m.def("decode_image", &decode_image, nb::arg("data"), nb::arg("half"), nb::arg("max_pixels"));
+  m.def("decode_image", &decode_image, nb::arg("data"), nb::arg("reduce"), nb::arg("max_pixels"));
   m.def("encode_png", &encode_png, nb::arg("array"), nb::arg("level"));
 }
 

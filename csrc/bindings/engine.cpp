@@ -31,22 +31,19 @@ class Engine {
 
   // The messages of the jobs that failed, by index. The caller keeps all addresses alive.
   nb::dict run(nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu, nb::ro> jobs,
-               std::uint64_t out, int channels, int height, int width, int type, bool channels_last,
-               bool nearest, bool clamp, bool half, std::vector<float> mean, std::vector<float> deviation,
-               std::uint64_t max_pixels) {
+               std::uint64_t out, int channels, int type, bool channels_last, bool nearest, bool clamp,
+               int reduce, std::vector<float> mean, std::vector<float> deviation, std::uint64_t max_pixels) {
     if (jobs.shape(0) % sizeof(pipeline::Job) != 0)
       throw nb::value_error("jobs are not of the layout of JOB");
     const std::size_t count = jobs.shape(0) / sizeof(pipeline::Job);
     pipeline::Batch batch;
     batch.out = reinterpret_cast<std::uint8_t*>(out);
     batch.channels = channels;
-    batch.height = height;
-    batch.width = width;
     batch.type = static_cast<pipeline::Output>(type);
     batch.channels_last = channels_last;
     batch.nearest = nearest;
     batch.clamp = clamp;
-    batch.half = half;
+    batch.reduce = reduce;
     batch.mean = std::move(mean);
     batch.deviation = std::move(deviation);
     batch.max_pixels = max_pixels;
@@ -102,9 +99,9 @@ void bind_engine(nb::module_& m) {
   nb::class_<Engine>(m, "Engine")
       .def(nb::init<unsigned>(), nb::arg("threads"))
       .def_prop_ro("threads", &Engine::threads)
-      .def("run", &Engine::run, nb::arg("jobs"), nb::arg("out"), nb::arg("channels"), nb::arg("height"),
-           nb::arg("width"), nb::arg("type"), nb::arg("channels_last"), nb::arg("nearest"), nb::arg("clamp"),
-           nb::arg("half"), nb::arg("mean"), nb::arg("deviation"), nb::arg("max_pixels"));
+      .def("run", &Engine::run, nb::arg("jobs"), nb::arg("out"), nb::arg("channels"), nb::arg("type"),
+           nb::arg("channels_last"), nb::arg("nearest"), nb::arg("clamp"), nb::arg("reduce"), nb::arg("mean"),
+           nb::arg("deviation"), nb::arg("max_pixels"));
 }
 
 }  // namespace medshard::bindings

@@ -1,5 +1,6 @@
 #include "decode/image.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/error.hpp"
@@ -16,13 +17,17 @@ Header read_header(const std::uint8_t* data, std::size_t size) {
   return sniff(data, size) == Format::jpeg ? read_jpeg_header(data, size) : read_png_header(data, size);
 }
 
-void decode(const std::uint8_t* data, std::size_t size, bool half, std::uint32_t rows,
-            std::uint64_t max_pixels, Pixels& out) {
+void decode(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
   if (sniff(data, size) == Format::jpeg) {
-    decode_jpeg(data, size, half, rows, max_pixels, out);
+    decode_jpeg(data, size, request, out);
   } else {
-    decode_png(data, size, max_pixels, out);
+    decode_png(data, size, request, out);
   }
+}
+
+Region region_within(const Region& wanted, std::uint32_t width, std::uint32_t height) {
+  const Region part{wanted.x0, wanted.y0, std::min(wanted.x1, width), std::min(wanted.y1, height)};
+  return part.x0 < part.x1 && part.y0 < part.y1 ? part : Region{0, 0, width, height};
 }
 
 void check_size(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels) {

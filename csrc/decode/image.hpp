@@ -18,14 +18,30 @@ struct Header {
   bool progressive = false;
 };
 
-// Interleaved rows, all or the first ones of a picture; samples of 16 bits are in the machine's byte order.
+// Columns x0 to x1 and rows y0 to y1 of a picture, the last ones not included.
+struct Region {
+  std::uint32_t x0 = 0, y0 = 0, x1 = 0, y1 = 0;
+
+  std::uint32_t width() const { return x1 - x0; }
+  std::uint32_t height() const { return y1 - y0; }
+};
+
+// What is wanted of a stream.
+struct Request {
+  int reduce = 1;  // 1, 2 or 4: a JPEG comes at that part of its size (ceil), made in the DCT domain
+  Region region;   // of the reduced picture; what reaches beyond it is ignored; empty means all of it
+  std::uint64_t max_pixels = 0;  // bounds the stored size
+};
+
+// Interleaved rows of a part of a picture; samples of 16 bits are in the machine's byte order.
 struct Pixels {
-  std::uint32_t width = 0, height = 0;
+  std::uint32_t width = 0, height = 0;  // of the whole picture, reduced
+  Region held;                          // what `bytes` holds: the wanted region or more
   int channels = 0;
   int bits = 8;
   std::vector<std::uint8_t> bytes;
 
-  std::size_t row_bytes() const { return static_cast<std::size_t>(width) * channels * (bits / 8); }
+  std::size_t row_bytes() const { return static_cast<std::size_t>(held.width()) * channels * (bits / 8); }
 };
 
 // By its first bytes. Throws DecodeError when it is neither.
@@ -34,20 +50,19 @@ Format sniff(const std::uint8_t* data, std::size_t size);
 // Without pixels. Throws DecodeError.
 Header read_header(const std::uint8_t* data, std::size_t size);
 
-// Grey, RGB or RGBA. `half` decodes a JPEG at half size (ceil) in the DCT domain.
-// `rows` stops a JPEG after that many rows of the (halved) picture, and `out.bytes` holds no more; 0 decodes
-// all. `max_pixels` bounds the stored size. Throws DecodeError: damaged, cut off, of an unsupported kind, or
-// too large. `out` keeps its memory between calls.
-void decode(const std::uint8_t* data, std::size_t size, bool half, std::uint32_t rows,
-            std::uint64_t max_pixels, Pixels& out);
+// Grey, RGB or RGBA. Throws DecodeError: damaged, cut off, of an unsupported kind, or too large. `out` keeps
+// its memory between calls.
+void decode(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 
 void check_size(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels);
 
+// The wanted region within a picture of this size.
+Region region_within(const Region& wanted, std::uint32_t width, std::uint32_t height);
+
 Header read_jpeg_header(const std::uint8_t* data, std::size_t size);
-void decode_jpeg(const std::uint8_t* data, std::size_t size, bool half, std::uint32_t rows,
-                 std::uint64_t max_pixels, Pixels& out);
+void decode_jpeg(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 Header read_png_header(const std::uint8_t* data, std::size_t size);
-void decode_png(const std::uint8_t* data, std::size_t size, std::uint64_t max_pixels, Pixels& out);
+void decode_png(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 
 // A PNG without ancillary chunks. channels 1, 3 or 4; bits 8 or 16, machine's byte order. Throws DecodeError.
 std::vector<std::uint8_t> encode_png(const std::uint8_t* pixels, std::uint32_t width, std::uint32_t height,

@@ -76,11 +76,11 @@ class Decompressor {
     return jpeg_read_header(&info, TRUE) == JPEG_HEADER_OK;
   }
 
-  bool start(bool half) {
+  bool start(int reduce) {
     if (setjmp(errors.escape)) return false;
     info.out_color_space = info.num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
     info.scale_num = 1;
-    info.scale_denom = half ? 2 : 1;
+    info.scale_denom = reduce;
     info.dct_method = JDCT_ISLOW;
     info.do_fancy_upsampling = TRUE;
     return jpeg_start_decompress(&info) != FALSE;
@@ -144,22 +144,21 @@ Header read_jpeg_header(const std::uint8_t* data, std::size_t size) {
   return header;
 }
 
-void decode_jpeg(const std::uint8_t* data, std::size_t size, bool half, std::uint32_t rows,
-                 std::uint64_t max_pixels, Pixels& out) {
+void decode_jpeg(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
   Decompressor decompressor;
   if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
   check_kind(decompressor);
-  check_size(decompressor.info.image_width, decompressor.info.image_height, max_pixels);
+  check_size(decompressor.info.image_width, decompressor.info.image_height, request.max_pixels);
   check_plausible(decompressor.info, size);
-  if (!decompressor.start(half)) decompressor.fail("decoding cannot start");
+  if (!decompressor.start(request.reduce)) decompressor.fail("decoding cannot start");
   out.width = decompressor.info.output_width;
   out.height = decompressor.info.output_height;
   out.channels = decompressor.info.output_components;
   out.bits = 8;
-  const std::uint32_t wanted = rows == 0 || rows > out.height ? out.height : rows;
-  out.bytes.resize(out.row_bytes() * wanted);
-  if (!decompressor.read_rows(out.bytes.data(), out.row_bytes(), wanted))
-    decompressor.fail("rows are missing");
+  const std::uint32_t rows = region_within(request.region, out.width, out.height).y1;
+  out.held = {0, 0, out.width, rows};
+  out.bytes.resize(out.row_bytes() * rows);
+  if (!decompressor.read_rows(out.bytes.data(), out.row_bytes(), rows)) decompressor.fail("rows are missing");
 }
 
 std::string jpeg_version() {

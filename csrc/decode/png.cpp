@@ -98,16 +98,17 @@ Header read_png_header(const std::uint8_t* data, std::size_t size) {
   return header;
 }
 
-void decode_png(const std::uint8_t* data, std::size_t size, std::uint64_t max_pixels, Pixels& out) {
+void decode_png(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
   spng_ihdr stored;
   Context context = open(data, size, stored);
-  check_size(stored.width, stored.height, max_pixels);
+  check_size(stored.width, stored.height, request.max_pixels);
   check_plausible(stored, size);
   const Layout layout = layout_of(context.get(), stored);
   std::size_t bytes = 0;
   check(spng_decoded_image_size(context.get(), layout.format, &bytes));
   out.width = stored.width;
   out.height = stored.height;
+  out.held = {0, 0, stored.width, stored.height};
   out.channels = layout.channels;
   out.bits = layout.bits;
   const std::size_t pixels = static_cast<std::size_t>(stored.width) * stored.height;

@@ -12,28 +12,29 @@ enum class Codec : std::uint8_t { compressed = 0, raw_u8 = 1, raw_u16 = 2, raw_i
 enum class Output : std::uint8_t { f32 = 0, f16 = 1, bf16 = 2, u8 = 3, i16 = 4, i32 = 5 };
 
 struct Job {
-  std::uint64_t address;   // of the first byte of the stream, or of the raw samples
-  std::uint64_t size;      // in bytes
-  double box[4];           // x0 y0 x1 y1 of the stored picture: what fills the output
-  std::int32_t bounds[4];  // x0 y0 x1 y1: outside of it nothing is read
-  std::int32_t raw[3];     // height, width, channels of raw samples
-  std::uint32_t slot;      // place in the batch
-  float scale, bias;       // value = stored * scale + bias
+  std::uint64_t address;       // of the first byte of the stream, or of the raw samples
+  std::uint64_t size;          // in bytes
+  std::uint64_t out;           // bytes from the batch's first to this sample's slot
+  double box[4];               // x0 y0 x1 y1 of the stored picture: what fills the output
+  std::int32_t bounds[4];      // x0 y0 x1 y1: outside of it nothing is read
+  std::int32_t raw[3];         // height, width, channels of raw samples
+  std::int32_t height, width;  // of the output
+  float scale, bias;           // value = stored * scale + bias
   std::uint8_t codec;
   std::uint8_t flip_x, flip_y;
-  std::uint8_t spare[5];
+  std::uint8_t spare[1];
 };
-static_assert(sizeof(Job) == 96, "medshard/engine.py holds the same layout");
+static_assert(sizeof(Job) == 104, "medshard/engine.py holds the same layout");
 
 // What all samples of a batch share.
 struct Batch {
-  std::uint8_t* out = nullptr;  // slots, one after another
-  int channels = 3, height = 0, width = 0;
+  std::uint8_t* out = nullptr;
+  int channels = 3;
   Output type = Output::f32;
   bool channels_last = false;
   bool nearest = false;  // masks: stored values, no mapping
   bool clamp = true;     // values to 0..1 before mean and deviation
-  bool half = true;      // JPEG may be decoded at half size where twice the output is left
+  int reduce = 2;  // JPEG may be decoded at 1/2 or 1/4 of its size where the output needs no more: 1, 2, 4
   std::vector<float> mean, deviation;
   std::uint64_t max_pixels = 0;
 };

@@ -21,11 +21,19 @@ using augment::kRows;
 // Memory that a thread keeps after a picture; a rare huge one does not stay.
 constexpr std::size_t kKeptBytes = 256ul << 20;
 
-// Samples of any type, interleaved, rows one after another.
+// Samples of any type, interleaved, rows one after another: a part of a picture.
 struct Source {
   const std::uint8_t* data = nullptr;
-  int height = 0, width = 0, channels = 0;
+  int height = 0, width = 0, channels = 0;  // of the whole picture
+  decode::Region held;                      // what lies at `data`
   Codec type = Codec::raw_u8;
+
+  // Which sample of `data` begins a pixel of the picture.
+  std::size_t place(int row, int column) const {
+    return ((static_cast<std::size_t>(row) - held.y0) * held.width() +
+            (static_cast<std::size_t>(column) - held.x0)) *
+           channels;
+  }
 };
 
 std::size_t bytes_of(Codec type) { return type == Codec::raw_u8 ? 1 : type == Codec::raw_f32 ? 4 : 2; }
@@ -41,6 +49,7 @@ Source raw_source(const Job& job, std::uint64_t max_pixels) {
   source.height = job.raw[0];
   source.width = job.raw[1];
   source.channels = job.raw[2];
+  source.held = {0, 0, static_cast<std::uint32_t>(source.width), static_cast<std::uint32_t>(source.height)};
   source.type = static_cast<Codec>(job.codec);
   if (source.height < 1 || source.width < 1) throw DecodeError("raw samples have no pixels");
   decode::check_size(source.width, source.height, max_pixels);
@@ -54,21 +63,27 @@ Source raw_source(const Job& job, std::uint64_t max_pixels) {
 Source decoded_source(const Job& job, const Batch& batch, Window& window, Scratch& scratch) {
   const auto* data = reinterpret_cast<const std::uint8_t*>(job.address);
   const decode::Header header = decode::read_header(data, job.size);
-  const double wide = (job.box[2] - job.box[0]) / batch.width,
-               high = (job.box[3] - job.box[1]) / batch.height;
-  const bool half =
-      batch.half && !batch.nearest && header.format == decode::Format::jpeg && wide >= 2.0 && high >= 2.0;
-  if (half) {
-    for (double& edge : window.box) edge /= 2.0;
-    window.bounds[0] /= 2;
-    window.bounds[1] /= 2;
-    window.bounds[2] = (window.bounds[2] + 1) / 2;
-    window.bounds[3] = (window.bounds[3] + 1) / 2;
+  const double wide = (job.box[2] - job.box[0]) / job.width, high = (job.box[3] - job.box[1]) / job.height;
+  int reduce = 1;
+  if (!batch.nearest && header.format == decode::Format::jpeg) {
+    while (reduce < batch.reduce && wide >= 2.0 * reduce && high >= 2.0 * reduce) reduce *= 2;
   }
-  const std::uint32_t rows = static_cast<std::uint32_t>(std::max(window.bounds[3], 1));
-  decode::decode(data, job.size, half, rows, batch.max_pixels, scratch.pixels);
+  for (double& edge : window.box) edge /= reduce;
+  decode::Request request{reduce, {}, batch.max_pixels};
+  if (window.bounds[0] >= 0 && window.bounds[1] >= 0) {
+    for (int axis = 0; axis < 2; ++axis) {
+      window.bounds[axis] /= reduce;
+      window.bounds[axis + 2] = (window.bounds[axis + 2] + reduce - 1) / reduce;
+    }
+    const auto edge = [&](int place) {
+      return static_cast<std::uint32_t>(std::max(window.bounds[place], 0));
+    };
+    request.region = {edge(0), edge(1), edge(2), edge(3)};
+  }
+  decode::decode(data, job.size, request, scratch.pixels);
   Source source;
   source.data = scratch.pixels.bytes.data();
+  source.held = scratch.pixels.held;
   source.height = static_cast<int>(scratch.pixels.height);
   source.width = static_cast<int>(scratch.pixels.width);
   source.channels = scratch.pixels.channels;
@@ -88,9 +103,9 @@ void check_window(const Window& window, const Source& source) {
   }
 }
 
-void accumulate(const augment::Kernels& kernels, const Source& source, int row, std::size_t first,
-                std::size_t count, float weight, float* out) {
-  const std::size_t offset = static_cast<std::size_t>(row) * source.width * source.channels + first;
+void accumulate(const augment::Kernels& kernels, const Source& source, int row, int column, std::size_t count,
+                float weight, float* out) {
+  const std::size_t offset = source.place(row, column);
   switch (source.type) {
     case Codec::raw_u16:
       return kernels.accumulate_u16(out, reinterpret_cast<const std::uint16_t*>(source.data) + offset, weight,
@@ -109,31 +124,30 @@ void accumulate(const augment::Kernels& kernels, const Source& source, int row, 
 void sample_filtered(const Source& source, const Window& window, const Job& job, const Batch& batch,
                      std::uint8_t* out, Scratch& scratch) {
   static const augment::Kernels& kernels = augment::kernels_of(core::chosen_simd());
-  augment::make_weights(window.box[0], window.box[2], window.bounds[0], window.bounds[2], batch.width,
+  augment::make_weights(window.box[0], window.box[2], window.bounds[0], window.bounds[2], job.width,
                         job.flip_x != 0, scratch.columns);
-  augment::make_weights(window.box[1], window.box[3], window.bounds[1], window.bounds[3], batch.height,
+  augment::make_weights(window.box[1], window.box[3], window.bounds[1], window.bounds[3], job.height,
                         job.flip_y != 0, scratch.rows);
   const augment::Weights& rows = scratch.rows;
-  const std::size_t begin = static_cast<std::size_t>(scratch.columns.lowest) * source.channels;
   const std::size_t count =
       static_cast<std::size_t>(scratch.columns.highest - scratch.columns.lowest) * source.channels;
   for (int& first : scratch.columns.first) first -= scratch.columns.lowest;
   scratch.lines.resize(count * kRows);
   scratch.tile.resize(count * kRows);
-  scratch.sampled.resize(static_cast<std::size_t>(batch.width) * source.channels * kRows);
-  for (int y = 0; y < batch.height; y += kRows) {
-    const int height = std::min(kRows, batch.height - y);
+  scratch.sampled.resize(static_cast<std::size_t>(job.width) * source.channels * kRows);
+  for (int y = 0; y < job.height; y += kRows) {
+    const int height = std::min(kRows, job.height - y);
     std::fill(scratch.lines.begin(), scratch.lines.end(), 0.0f);
     for (int r = 0; r < height; ++r) {
       float* line = scratch.lines.data() + static_cast<std::size_t>(r) * count;
       for (int k = 0; k < rows.taps[y + r]; ++k) {
         const float weight = rows.values[(y + r) * rows.stride + k];
-        accumulate(kernels, source, rows.first[y + r] + k, begin, count, weight, line);
+        accumulate(kernels, source, rows.first[y + r] + k, scratch.columns.lowest, count, weight, line);
       }
     }
     kernels.transpose(scratch.lines.data(), count, count, scratch.tile.data());
     kernels.horizontal(scratch.tile.data(), scratch.columns.first.data(), scratch.columns.taps.data(),
-                       scratch.columns.values.data(), scratch.columns.stride, batch.width, source.channels,
+                       scratch.columns.values.data(), scratch.columns.stride, job.width, source.channels,
                        scratch.sampled.data());
     store_rows(scratch.sampled.data(), source.channels, y, height, job, batch, out);
   }
@@ -154,16 +168,15 @@ To label_of(From value) {
 }
 
 template <typename From, typename To>
-void copy_nearest(const Source& source, const Batch& batch, const Scratch& scratch, std::uint8_t* out) {
+void copy_nearest(const Source& source, const Job& job, const Batch& batch, const Scratch& scratch,
+                  std::uint8_t* out) {
   const auto* from = reinterpret_cast<const From*>(source.data);
   auto* to = reinterpret_cast<To*>(out);
-  const std::size_t plane = static_cast<std::size_t>(batch.width) * batch.height;
-  for (int y = 0; y < batch.height; ++y) {
-    for (int x = 0; x < batch.width; ++x) {
-      const std::size_t pixel =
-          (static_cast<std::size_t>(scratch.nearest_rows[y]) * source.width + scratch.nearest_columns[x]) *
-          source.channels;
-      const std::size_t place = static_cast<std::size_t>(y) * batch.width + x;
+  const std::size_t plane = static_cast<std::size_t>(job.width) * job.height;
+  for (int y = 0; y < job.height; ++y) {
+    for (int x = 0; x < job.width; ++x) {
+      const std::size_t pixel = source.place(scratch.nearest_rows[y], scratch.nearest_columns[x]);
+      const std::size_t place = static_cast<std::size_t>(y) * job.width + x;
       for (int c = 0; c < batch.channels; ++c) {
         // A mask with fewer channels than asked for has nothing in the others: channel 0 holds its first
         // layer.
@@ -175,32 +188,33 @@ void copy_nearest(const Source& source, const Batch& batch, const Scratch& scrat
 }
 
 template <typename From>
-void copy_nearest_as(const Source& source, const Batch& batch, const Scratch& scratch, std::uint8_t* out) {
+void copy_nearest_as(const Source& source, const Job& job, const Batch& batch, const Scratch& scratch,
+                     std::uint8_t* out) {
   switch (batch.type) {
     case Output::u8:
-      return copy_nearest<From, std::uint8_t>(source, batch, scratch, out);
+      return copy_nearest<From, std::uint8_t>(source, job, batch, scratch, out);
     case Output::i16:
-      return copy_nearest<From, std::int16_t>(source, batch, scratch, out);
+      return copy_nearest<From, std::int16_t>(source, job, batch, scratch, out);
     default:
-      return copy_nearest<From, std::int32_t>(source, batch, scratch, out);
+      return copy_nearest<From, std::int32_t>(source, job, batch, scratch, out);
   }
 }
 
 void sample_nearest(const Source& source, const Window& window, const Job& job, const Batch& batch,
                     std::uint8_t* out, Scratch& scratch) {
-  augment::make_nearest(window.box[0], window.box[2], window.bounds[0], window.bounds[2], batch.width,
+  augment::make_nearest(window.box[0], window.box[2], window.bounds[0], window.bounds[2], job.width,
                         job.flip_x != 0, scratch.nearest_columns);
-  augment::make_nearest(window.box[1], window.box[3], window.bounds[1], window.bounds[3], batch.height,
+  augment::make_nearest(window.box[1], window.box[3], window.bounds[1], window.bounds[3], job.height,
                         job.flip_y != 0, scratch.nearest_rows);
   switch (source.type) {
     case Codec::raw_u16:
-      return copy_nearest_as<std::uint16_t>(source, batch, scratch, out);
+      return copy_nearest_as<std::uint16_t>(source, job, batch, scratch, out);
     case Codec::raw_i16:
-      return copy_nearest_as<std::int16_t>(source, batch, scratch, out);
+      return copy_nearest_as<std::int16_t>(source, job, batch, scratch, out);
     case Codec::raw_f32:
-      return copy_nearest_as<float>(source, batch, scratch, out);
+      return copy_nearest_as<float>(source, job, batch, scratch, out);
     default:
-      return copy_nearest_as<std::uint8_t>(source, batch, scratch, out);
+      return copy_nearest_as<std::uint8_t>(source, job, batch, scratch, out);
   }
 }
 
@@ -223,8 +237,8 @@ void free_scratch(Scratch* scratch) { delete scratch; }
 
 std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
   const std::size_t slot_bytes =
-      static_cast<std::size_t>(batch.channels) * batch.height * batch.width * bytes_of(batch.type);
-  std::uint8_t* out = batch.out + slot_bytes * job.slot;
+      static_cast<std::size_t>(batch.channels) * job.height * job.width * bytes_of(batch.type);
+  std::uint8_t* out = batch.out + job.out;
   try {
     Window window;
     std::copy(std::begin(job.box), std::end(job.box), window.box);

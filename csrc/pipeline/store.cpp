@@ -70,7 +70,7 @@ inline float grey_of(const float* pixel) {
 template <Output Type>
 void store(const float* sampled, int channels, int y, int count, const Job& job, const Batch& batch,
            std::uint8_t* out) {
-  const std::size_t width = batch.width, plane = width * batch.height;
+  const std::size_t width = job.width, plane = width * job.height;
   for (int r = 0; r < count; ++r) {
     for (int c = 0; c < batch.channels; ++c) {
       float scale = job.scale, bias = job.bias, mean = 0.0f, inverse = 1.0f;

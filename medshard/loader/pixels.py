@@ -155,7 +155,7 @@ def sample_pixels(
         elif medium is not None and isinstance(plan, PixelPlan) and plan.geometry is not None:
             job = jobs[len(filled)]
             _fill_source(job, part, plane)  # type: ignore[arg-type]
-            _fill_geometry(job, plan.geometry, place)
+            _fill_geometry(job, plan.geometry, place * layout.slot_bytes)
             if not layout.mask:
                 job["scale"], job["bias"] = _mapping(medium, compiled, plane)  # type: ignore[arg-type]
             filled.append(place)
@@ -176,9 +176,10 @@ def _fill_source(job: NDArray[np.void], part: Bytes | None, plane: NDArray[np.ge
         job["address"], job["size"] = address_of(part), len(part)
 
 
-def _fill_geometry(job: NDArray[np.void], geometry: Geometry, place: int) -> None:
+def _fill_geometry(job: NDArray[np.void], geometry: Geometry, out: int) -> None:
     job["box"], job["bounds"] = geometry.box_xyxy, geometry.bounds_xyxy
-    job["flip_x"], job["flip_y"], job["slot"] = geometry.flip_x, geometry.flip_y, place
+    job["height"], job["width"], job["out"] = geometry.height, geometry.width, out
+    job["flip_x"], job["flip_y"] = geometry.flip_x, geometry.flip_y
 
 
 def _mapping(medium: MediumLine, compiled: Compiled, plane: NDArray[np.generic] | None) -> tuple[float, float]:

@@ -39,6 +39,7 @@ def sampled(picture: NDArray[np.generic], geometry: Geometry, layout: BatchLayou
     job["address"], job["size"], job["codec"] = stored.ctypes.data, stored.nbytes, CODECS[stored.dtype.name]
     job["raw"] = (*stored.shape[:2], 1 if stored.ndim == 2 else stored.shape[2])
     job["box"], job["bounds"] = geometry.box_xyxy, geometry.bounds_xyxy
+    job["height"], job["width"] = geometry.height, geometry.width
     job["flip_x"], job["flip_y"], job["scale"] = geometry.flip_x, geometry.flip_y, 1.0
     out = np.zeros((1, layout.channels, layout.height, layout.width), np.int32 if layout.mask else np.float32)
     failed = Engine(1).run(job, out.ctypes.data, layout, keep_alive=(stored,))

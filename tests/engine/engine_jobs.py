@@ -32,7 +32,7 @@ def whole(source: NDArray[np.generic] | bytes, size_hw: tuple[int, int], **more:
     return Sampling(source, (0, 0, width, height), (0, 0, width, height), **more)  # type: ignore[arg-type]
 
 
-def fill(job: NDArray[np.void], sampling: Sampling, slot: int) -> None:
+def fill(job: NDArray[np.void], sampling: Sampling) -> None:
     source = sampling.source
     if isinstance(source, np.ndarray):
         assert source.flags.c_contiguous
@@ -41,7 +41,7 @@ def fill(job: NDArray[np.void], sampling: Sampling, slot: int) -> None:
         job["codec"] = CODECS[source.dtype.name]
     elif source:
         job["address"], job["size"] = address_of(source), len(source)
-    job["box"], job["bounds"], job["slot"] = sampling.box_xyxy, sampling.bounds_xyxy, slot
+    job["box"], job["bounds"] = sampling.box_xyxy, sampling.bounds_xyxy
     job["flip_x"], job["flip_y"] = sampling.flip_x, sampling.flip_y
     job["scale"], job["bias"] = sampling.scale, sampling.bias
 
@@ -52,7 +52,9 @@ def run(
     """A batch and what failed; memory is filled with a pattern before, so that an unwritten slot shows."""
     jobs = np.zeros(len(samplings), JOB)
     for slot, sampling in enumerate(samplings):
-        fill(jobs[slot], sampling, slot)
+        fill(jobs[slot], sampling)
+        jobs[slot]["out"] = slot * layout.slot_bytes
+    jobs["height"], jobs["width"] = layout.height, layout.width
     inner = (layout.height, layout.width)
     shape = (*inner, layout.channels) if layout.channels_last else (layout.channels, *inner)
     dtype = (MASK_DTYPES if layout.mask else DTYPES)[layout.dtype]

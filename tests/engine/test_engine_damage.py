@@ -20,7 +20,7 @@ from PIL import Image
 from medshard.engine import BatchLayout, Engine, decode_image, encode_png, read_header
 from medshard.errors import DecodeError
 
-LAYOUT = BatchLayout(12, 16, half=False)
+LAYOUT = BatchLayout(12, 16, reduce=1)
 SIZE = (30, 41)
 
 

@@ -64,14 +64,14 @@ def test_pixels_equal_pillow(channels: int, subsampling: int, progressive: bool)
 def test_half_size_equals_pillows_draft(channels: int, subsampling: int) -> None:
     for size, progressive in itertools.product(((2, 2), (17, 31), (64, 48), (33, 16), (8, 9)), (False, True)):
         stream = jpeg(picture(size, channels), quality=85, subsampling=subsampling, progressive=progressive)
-        halved = decode_image(stream, half=True)
+        halved = decode_image(stream, reduce=2)
         assert halved.shape[:2] == ((size[0] + 1) // 2, (size[1] + 1) // 2)
         assert np.array_equal(halved, by_pillow(stream, half=True))
 
 
 def test_half_size_of_one_line_keeps_a_pixel() -> None:
     for size in ((1, 1), (1, 7), (7, 1)):
-        halved = decode_image(jpeg(picture(size, 3), quality=95), half=True)
+        halved = decode_image(jpeg(picture(size, 3), quality=95), reduce=2)
         assert halved.shape == ((size[0] + 1) // 2, (size[1] + 1) // 2, 3)
 
 
@@ -79,13 +79,13 @@ def test_half_size_is_near_the_mean_of_four_pixels() -> None:
     pixels = picture((96, 80), 1)
     stream = jpeg(pixels, quality=100)
     means = decode_image(stream).astype(float).reshape(48, 2, 40, 2).mean((1, 3))
-    error = decode_image(stream, half=True) - means
+    error = decode_image(stream, reduce=2) - means
     # The DCT cuts at half the frequency, the mean rolls off earlier: grain of deviation 20 leaves a small difference.
     assert np.sqrt((error**2).mean()) < 6
     smooth = np.add.outer(np.arange(96), np.arange(80)).astype(np.uint8)
     stream = jpeg(smooth, quality=100)
     means = decode_image(stream).astype(float).reshape(48, 2, 40, 2).mean((1, 3))
-    assert abs(decode_image(stream, half=True) - means).max() <= 1.5  # a slope has no place for another phase
+    assert abs(decode_image(stream, reduce=2) - means).max() <= 1.5  # a slope has no place for another phase
 
 
 def test_restart_markers_and_optimised_tables_change_nothing() -> None:
@@ -163,4 +163,4 @@ def test_real_files_equal_pillow(shared: Path) -> None:
     for path in paths[::6]:
         stream = path.read_bytes()
         assert np.array_equal(decode_image(stream), by_pillow(stream)), path.name
-        assert np.array_equal(decode_image(stream, half=True), by_pillow(stream, half=True)), path.name
+        assert np.array_equal(decode_image(stream, reduce=2), by_pillow(stream, half=True)), path.name

@@ -15,7 +15,7 @@ from PIL import Image
 
 from medshard.engine import BatchLayout, decode_image, encode_png, read_header
 
-FULL, HALF = {"half": False}, {"half": True}
+FULL, HALF = {"reduce": 1}, {"reduce": 2}
 
 
 def jpeg(pixels: NDArray[np.uint8], **options: object) -> bytes:

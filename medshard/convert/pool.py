@@ -7,10 +7,9 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from multiprocessing.queues import SimpleQueue
 from threading import Thread
-from typing import Any
 
 from medshard.convert.context import BuildContext
 from medshard.convert.unit import UnitResult, run_unit
@@ -20,10 +19,12 @@ from medshard.plan.units import Unit
 __all__ = ["run_units"]
 
 _context: BuildContext | None = None
-_progress: Any = None
+_progress: Connection | None = None
+
+_COUNT_BYTES = 8
 
 
-def _start(context: BuildContext, progress: Any) -> None:
+def _start(context: BuildContext, progress: Connection) -> None:
     global _context, _progress
     _context, _progress = context, progress
     Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
@@ -38,7 +39,13 @@ def _end_with(parent: BaseProcess | None) -> None:
 
 def _run(unit: Unit) -> UnitResult:
     assert _context is not None
-    return run_unit(_context, unit, _progress.put)
+    return run_unit(_context, unit, _tell)
+
+
+def _tell(count: int) -> None:
+    """Without a lock, which a worker that is killed might hold for ever: so few bytes are written at once or not."""
+    assert _progress is not None
+    _progress.send_bytes(count.to_bytes(_COUNT_BYTES, "little"))
 
 
 def run_units(
@@ -61,10 +68,10 @@ def run_units(
         return
     # Never ``fork``: the parent may hold threads and stores that do not survive it.
     method = multiprocessing.get_context(start_method)
-    queue: SimpleQueue[int] = method.SimpleQueue()
-    listener = Thread(target=_listen, args=(queue, progress), daemon=True)
+    told, telling = method.Pipe(duplex=False)
+    listener = Thread(target=_listen, args=(told, progress), daemon=True)
     listener.start()
-    pool = ProcessPoolExecutor(min(workers, len(units)), method, _start, (context, queue))
+    pool = ProcessPoolExecutor(min(workers, len(units)), method, _start, (context, telling))
     try:
         waiting: set[Future[UnitResult]] = {pool.submit(_run, unit) for unit in units}
         while waiting:
@@ -78,10 +85,15 @@ def run_units(
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        queue.put(-1)
+        telling.close()  # the workers are gone: the listener comes to the end
         listener.join()
+        told.close()
 
 
-def _listen(queue: SimpleQueue[int], progress: Callable[[int], None]) -> None:
-    while (count := queue.get()) >= 0:
-        progress(count)
+def _listen(told: Connection, progress: Callable[[int], None]) -> None:
+    while True:
+        try:
+            count = told.recv_bytes(_COUNT_BYTES)
+        except EOFError:
+            return
+        progress(int.from_bytes(count, "little"))

@@ -126,7 +126,8 @@ def test_no_error_of_a_cut_or_damaged_file_quotes_it(kind: str) -> None:
 
 
 def test_a_window_of_words_is_none() -> None:
-    data = dicom().replace(struct.pack("<HH2sH", 0x28, 0x1050, b"DS", 2) + b"40", b"\x28\0\x50\x10DS\x02\0Zy")
-    image = read_image(blob(data))
+    centre = struct.pack("<HH2sH", 0x28, 0x1050, b"DS", 4)
+    assert dicom().count(centre + b"40.0") == 1
+    image = read_image(blob(dicom().replace(centre + b"40.0", centre + CANARY[:4])))
     assert image.window is None
     check_clean(image)

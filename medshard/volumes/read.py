@@ -203,9 +203,8 @@ class VolumeReader:
             raise CorpusError(f"{path}: the index fails its checksum; the file is damaged or cut off")
         table = np.frombuffer(raw[:-4], "<u8").reshape(*layout.inner_per_shard, 2)
         held = table[table[..., 0] != MISSING]
-        if (
-            (held > end).any() or (held[:, 1] == 0).any() or (held.sum(axis=-1) > end).any()
-        ):  # numbers up to the file's size cannot wrap
+        outside = (held > end).any() or (held.sum(axis=-1) > end).any()  # numbers up to the file's size cannot wrap
+        if outside or (held[:, 1] == 0).any():
             raise CorpusError(f"{path}: the index points outside the file, or at nothing")
         self._indexes[key] = table
         if len(self._indexes) > _CACHED_INDEXES:

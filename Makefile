@@ -25,7 +25,8 @@ setup: $(VENV)/.installed
 system:
 	@missing=""; \
 	command -v g++ >/dev/null || missing="$$missing g++"; \
-	for header in jpeglib.h:libjpeg-dev spng.h:libspng-dev; do \
+	for header in jpeglib.h:libjpeg-dev spng.h:libspng-dev blosc.h:libblosc-dev lz4.h:liblz4-dev \
+      zstd.h:libzstd-dev; do \
 	  printf '#include <stddef.h>\n#include <stdio.h>\n#include <%s>\n' "$${header%%:*}" | \
 	    c++ -xc++ -fsyntax-only - 2>/dev/null || missing="$$missing $${header##*:}"; \
 	done; \

@@ -6,6 +6,7 @@
 #include "core/cpu.hpp"
 #include "core/crc32c.hpp"
 #include "decode/image.hpp"
+#include "volume/chunk.hpp"
 
 namespace nb = nanobind;
 
@@ -24,6 +25,7 @@ void bind_core(nb::module_& m) {
     nb::dict codecs;
     codecs["libjpeg-turbo"] = decode::jpeg_version();
     codecs["libspng"] = decode::png_version();
+    codecs["c-blosc"] = volume::blosc_version();
     nb::list levels;
     for (core::Simd level : core::available_simd()) levels.append(core::name_of(level));
     nb::dict told;

@@ -8,5 +8,6 @@ namespace medshard::bindings {
 void bind_core(nanobind::module_& m);
 void bind_decode(nanobind::module_& m);
 void bind_engine(nanobind::module_& m);
+void bind_volume(nanobind::module_& m);
 
 }  // namespace medshard::bindings

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medshard.engine import crc32c
+from medshard.engine import address_of, crc32c
 from medshard.errors import CorpusError, StorageError
 from medshard.readers.base import Affine, Array
-from medshard.storage.base import Storage
-from medshard.volumes.layout import MISSING, ArrayLayout, unpack
+from medshard.storage.base import Bytes, Storage
+from medshard.volumes.layout import MISSING, ArrayLayout
+from medshard.volumes.native import PIECE, Mapping, crop_record, place_pieces
 
 __all__ = ["VolumeReader"]
 
@@ -89,67 +90,102 @@ class VolumeReader:
         level: int = 0,
         executor: Executor | None = None,
     ) -> Array:
-        """A box of a level.
+        """A box of a level, values as stored.
 
         Args:
             start, size: an index and a length for each axis of the array, leading ones included.
-            executor: unpacks chunks side by side; zstd leaves the interpreter free meanwhile.
+            executor: unpacks the shards under the box side by side.
 
         Raises:
             IndexError: the box reaches outside; padding is the caller's.
             CorpusError: a shard is damaged or cut off.
         """
         layout = self.layout(level)
-        ends = tuple(s + n for s, n in zip(start, size, strict=True))
-        if any(s < 0 or n < 1 or e > length for s, n, e, length in zip(start, size, ends, layout.shape, strict=True)):
-            raise IndexError(f"{self._path}: the box {start} + {size} reaches outside {layout.shape}")
-        out = np.zeros(size, layout.dtype)
-        shards = [range(s // edge, -(-e // edge)) for s, e, edge in zip(start, ends, layout.shard, strict=True)]
-        for shard in itertools.product(*shards):
-            self._read_shard(level, layout, shard, start, ends, out, executor)
+        out = np.empty(size, layout.dtype)
+        self._fill(out, start, level, None, (False, False, False), executor)
         return out
 
-    def _read_shard(
+    def read_values(
+        self,
+        start: tuple[int, ...],
+        size: tuple[int, ...],
+        mapping: Mapping,
+        *,
+        flip_zyx: tuple[bool, bool, bool] = (False, False, False),
+        level: int = 0,
+        out: NDArray[np.float32] | None = None,
+        executor: Executor | None = None,
+    ) -> NDArray[np.float32]:
+        """A box of a level as float32: mapped, flipped and written once.
+
+        Args:
+            start, size, level, executor: as for ``read_crop``.
+            mapping: what stored values become.
+            flip_zyx: axes that run the other way round.
+            out: of ``size``, C-contiguous; made where it is None.
+        """
+        out = np.empty(size, np.float32) if out is None else out
+        if out.shape != size or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"out is C-contiguous float32 of shape {size}")
+        self._fill(out, start, level, mapping, flip_zyx, executor)
+        return out
+
+    def _fill(
+        self,
+        out: NDArray[Any],
+        start: tuple[int, ...],
+        level: int,
+        mapping: Mapping | None,
+        flip_zyx: tuple[bool, bool, bool],
+        executor: Executor | None,
+    ) -> None:
+        layout = self.layout(level)
+        ends = tuple(s + n for s, n in zip(start, out.shape, strict=True))
+        inside = zip(start, out.shape, ends, layout.shape, strict=True)
+        if any(s < 0 or n < 1 or e > length for s, n, e, length in inside):
+            raise IndexError(f"{self._path}: the box {start} + {out.shape} reaches outside {layout.shape}")
+        record = crop_record(out.shape[-3:], layout.inner[-3:], layout.dtype, mapping, flip_zyx)
+        shards = [range(s // edge, -(-e // edge)) for s, e, edge in zip(start, ends, layout.shard, strict=True)]
+
+        def fill(shard: tuple[int, ...]) -> None:
+            crop = record.copy()
+            # Shards have one place along leading axes, and so has each plane of the output there.
+            crop["out"] = out[tuple(p - s for p, s in zip(shard[:-3], start[:-3], strict=True))].ctypes.data
+            path, pieces, kept = self._pieces(level, layout, shard, start, ends)
+            place_pieces(crop, pieces, path)
+            del kept  # the bytes that the pieces name
+
+        for _ in (executor.map if executor is not None else map)(fill, itertools.product(*shards)):
+            pass
+
+    def _pieces(
         self,
         level: int,
         layout: ArrayLayout,
         shard: tuple[int, ...],
         start: tuple[int, ...],
         ends: tuple[int, ...],
-        out: Array,
-        executor: Executor | None,
-    ) -> None:
+    ) -> tuple[str, NDArray[np.void], list[Bytes]]:
+        """Path of a shard, its inner chunks under a box, and the bytes that they name."""
         index = self._index(level, layout, shard)
-        origin = tuple(place * edge for place, edge in zip(shard, layout.shard, strict=True))
+        origin = [place * edge for place, edge in zip(shard, layout.shard, strict=True)]
         spans = []
         for o, s, e, inner, count in zip(origin, start, ends, layout.inner, layout.inner_per_shard, strict=True):
-            first, last = max(0, (s - o) // inner), min(count, -(-(e - o) // inner))
-            spans.append(range(first, last))
-        wanted: list[tuple[tuple[int, ...], int, int]] = []
-        for place in itertools.product(*spans):
-            offset, length = (int(number) for number in index[place])
-            if offset != MISSING:
-                wanted.append((place, offset, length))
+            spans.append(slice(max(0, (s - o) // inner), min(count, -(-(e - o) // inner))))
+        entries = index[tuple(spans)].reshape(-1, 2)
+        pieces = np.zeros(len(entries), PIECE)
+        corners = [
+            np.arange(span.start, span.stop) * inner + (o - s)
+            for span, inner, o, s in zip(spans[-3:], layout.inner[-3:], origin[-3:], start[-3:], strict=True)
+        ]
+        pieces["origin"] = np.stack(np.meshgrid(*corners, indexing="ij"), -1).reshape(-1, 3)
+        held = np.flatnonzero(entries[:, 0] != MISSING)
         path = f"{self._path}/{self._levels[level]}/{layout.shard_path(shard)}"
-        packed = self._storage.read_ranges(path, [(offset, length) for _, offset, length in wanted])
-
-        def place_chunk(job: tuple[tuple[tuple[int, ...], int, int], Any]) -> None:
-            (place, _, _), data = job
-            try:
-                chunk = np.frombuffer(unpack(data, layout.chunk_bytes), layout.dtype).reshape(layout.inner)
-            except (OSError, ValueError) as error:
-                raise CorpusError(f"{path}: inner chunk {place} is damaged") from error
-            corner = [o + p * edge for o, p, edge in zip(origin, place, layout.inner, strict=True)]
-            source, target = [], []
-            for c, edge, s, e in zip(corner, layout.inner, start, ends, strict=True):
-                low, high = max(c, s), min(c + edge, e)
-                source.append(slice(low - c, high - c))
-                target.append(slice(low - s, high - s))
-            out[tuple(target)] = chunk[tuple(source)]
-
-        jobs = list(zip(wanted, packed, strict=True))
-        for _ in executor.map(place_chunk, jobs) if executor is not None else map(place_chunk, jobs):
-            pass
+        ranges: list[tuple[int, int]] = [(offset, length) for offset, length in entries[held].tolist()]
+        data = self._storage.read_ranges(path, ranges)
+        pieces["address"][held] = [address_of(part) for part in data]
+        pieces["size"][held] = entries[held, 1]
+        return path, pieces, data
 
     def _index(self, level: int, layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint64]:
         """Offset and size of each inner chunk."""
@@ -167,8 +203,9 @@ class VolumeReader:
             raise CorpusError(f"{path}: the index fails its checksum; the file is damaged or cut off")
         table = np.frombuffer(raw[:-4], "<u8").reshape(*layout.inner_per_shard, 2)
         held = table[table[..., 0] != MISSING]
-        if (held > end).any() or (held.sum(axis=-1) > end).any():  # numbers up to the file's size cannot wrap
-            raise CorpusError(f"{path}: the index points outside the file")
+        outside = (held > end).any() or (held.sum(axis=-1) > end).any()  # numbers up to the file's size cannot wrap
+        if outside or (held[:, 1] == 0).any():
+            raise CorpusError(f"{path}: the index points outside the file, or at nothing")
         self._indexes[key] = table
         if len(self._indexes) > _CACHED_INDEXES:
             self._indexes.popitem(last=False)

@@ -145,7 +145,8 @@ def _shard(layout: ArrayLayout, voxels: Array, shard: tuple[int, ...]) -> bytes:
     pieces: list[bytes] = []
     offset = 0
     origin = [place * edge for place, edge in zip(shard, layout.shard, strict=True)]
-    for number, inner in enumerate(itertools.product(*(range(count) for count in layout.inner_per_shard))):
+    places = list(enumerate(itertools.product(*(range(count) for count in layout.inner_per_shard))))
+    for number, inner in sorted(places, key=lambda entry: _morton(entry[1])):
         start = [o + i * e for o, i, e in zip(origin, inner, layout.inner, strict=True)]
         window = tuple(slice(s, s + e) for s, e in zip(start, layout.inner, strict=True))
         chunk = voxels[window]
@@ -155,12 +156,21 @@ def _shard(layout: ArrayLayout, voxels: Array, shard: tuple[int, ...]) -> bytes:
             whole = np.zeros(layout.inner, voxels.dtype)
             whole[tuple(slice(0, length) for length in chunk.shape)] = chunk
             chunk = whole
-        packed = pack(np.ascontiguousarray(chunk).astype(voxels.dtype.newbyteorder("<"), copy=False).tobytes())
+        packed = pack(chunk)
         index[number] = (offset, len(packed))
         pieces.append(packed)
         offset += len(packed)
     table = index.tobytes()
     return b"".join([*pieces, table, crc32c(table).to_bytes(4, "little")])
+
+
+def _morton(place: tuple[int, ...]) -> int:
+    """Neighbours in space lie near one another in the file, so that a box is a few reads (Z order, x fastest)."""
+    key = 0
+    for bit in range(max(place).bit_length()):
+        for axis, number in enumerate(reversed(place)):
+            key |= (number >> bit & 1) << (bit * len(place) + axis)
+    return key
 
 
 def _group(

@@ -23,6 +23,8 @@ from medshard.corpus.sample import CorpusSample
 from medshard.record.facts import MeasureFact, RegionFact
 from medshard.spec.catalog import find_spec
 from medshard.spec.load import load_spec_file
+from medshard.storage.local import LocalStorage
+from medshard.volumes import VolumeReader
 
 SETS = {
     "bccd": "bccd",
@@ -154,7 +156,7 @@ def close(found: Sequence[float], expected: Sequence[float], tolerance: float) -
 
 
 def everything_of(folder: Path) -> bytes:
-    """All bytes of a folder: names, files as they are, cells of parquet, and what zstd, gzip and deflate hide."""
+    """All bytes of a folder: names, files as they are, cells of parquet, voxels, what zstd, gzip and deflate hide."""
     found = [path.relative_to(folder).as_posix().encode() for path in sorted(folder.rglob("*"))]
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         data = path.read_bytes()
@@ -163,6 +165,9 @@ def everything_of(folder: Path) -> bytes:
             table = pq.read_table(path)
             found.append(repr(table.schema.metadata).encode())
             found.append(json.dumps(table.to_pylist(), ensure_ascii=False, default=str).encode())
+    for path in sorted(folder.rglob("*.ome.zarr")):
+        volume = VolumeReader(LocalStorage(folder), path.relative_to(folder).as_posix())
+        found += [volume.read(level).tobytes() for level in range(volume.levels)]
     return b"\n".join(found)
 
 

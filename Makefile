@@ -25,7 +25,7 @@ setup: $(VENV)/.installed
 system:
 	@missing=""; \
 	command -v g++ >/dev/null || missing="$$missing g++"; \
-	for header in jpeglib.h:libjpeg-dev spng.h:libspng-dev; do \
+	for header in jpeglib.h:libjpeg-dev libdeflate.h:libdeflate-dev zlib.h:zlib1g-dev; do \
 	  printf '#include <stddef.h>\n#include <stdio.h>\n#include <%s>\n' "$${header%%:*}" | \
 	    c++ -xc++ -fsyntax-only - 2>/dev/null || missing="$$missing $${header##*:}"; \
 	done; \

@@ -70,7 +70,7 @@ def _engine() -> list[Finding]:
     try:
         from medshard.engine import features
     except ImportError as error:
-        line = "pip install -e .  (needs cmake, a C++17 compiler, libjpeg-turbo and libspng: see make setup)"
+        line = "pip install -e .  (needs cmake, a C++17 compiler, libjpeg-turbo, libdeflate and zlib: see make setup)"
         return [Finding("native engine", False, True, f"cannot be loaded: {error}", line)]
     told = features()
     codecs = ", ".join(f"{name} {number}" for name, number in sorted(told["codecs"].items()))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medshard.engine import encode_png
+from medshard.engine import STRIP_ROWS, encode_png
 from medshard.errors import GeometryError, ReadError
 from medshard.facts.mask_labels import MaskLabels, foreground, label_map, pack_regions, single_channel
 from medshard.plan.row import MediaRef
@@ -158,7 +158,7 @@ def _stored(image: Image) -> tuple[str, bytes]:
         pixels = (pixels.astype(np.int32) + INT16_OFFSET).astype(np.uint16)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ReadError(f"pixels of type {pixels.dtype} have no lossless 2D store", error_class="pixel_type")
-    return "png", encode_png(np.ascontiguousarray(pixels))
+    return "png", encode_png(pixels, strip_rows=STRIP_ROWS)
 
 
 def _listed(affine: Affine | None) -> list[list[float]] | None:
@@ -332,7 +332,7 @@ def _compare_with_image(slot: str, spec: MediaSlot, labels: MaskLabels, out: Rea
 
 
 def _store_plane(slot: str, spec: MediaSlot, labels: MaskLabels, out: ReadMedia) -> None:
-    data = encode_png(labels.labels)
+    data = encode_png(labels.labels, strip_rows=STRIP_ROWS)
     like = out.media.get(spec.like or "")
     out.parts[f"{slot}.png"] = data
     out.media[slot] = Media(

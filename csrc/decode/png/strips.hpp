@@ -10,6 +10,10 @@
 // it). All numbers are of four bytes, most significant first: version (1), rows of a strip, number of strips,
 // and for each strip the offset of its IDAT body from the first byte of the file. A reader can so fetch
 // single strips by range.
+//
+// What the chunk says is compared with the IDAT chunks, and each strip that is decoded with its length; where
+// they disagree the picture is decoded whole. A forged file can still show other pixels in parts than whole,
+// and nothing worse.
 #pragma once
 
 #include <cstdint>

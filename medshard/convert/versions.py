@@ -15,6 +15,8 @@ _DECIDING = (
     "pydicom",
     "pylibjpeg-libjpeg",
     "pylibjpeg-openjpeg",
+    "imagecodecs",
+    "tifffile",
     "nibabel",
     "pillow",
     "pyarrow",

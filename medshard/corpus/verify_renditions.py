@@ -16,7 +16,7 @@ from medshard.shards.tar import TarPart, read_tar
 __all__ = ["verify_renditions"]
 
 _JPEG_MEAN_DIFFERENCE = 4.0
-"""Of 255, on average over a level's pixels; noise at quality 95 costs 1 to 2, another picture tens."""
+"""Of 255, on average over a level's pixels; noise at quality 92 costs 1 to 2, another picture tens."""
 
 
 def verify_renditions(

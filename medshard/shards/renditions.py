@@ -22,8 +22,8 @@ __all__ = ["FACTORS", "JPEG_QUALITY", "encode_level", "factors_of", "level_shape
 FACTORS = (2, 4, 8, 16)
 """Each level is a half of the one before."""
 
-JPEG_QUALITY = 95
-"""Of levels of JPEGs, without chroma subsampling: 41 to 47 dB to levels without loss (docs/formats.md)."""
+JPEG_QUALITY = 92
+"""Of levels of JPEGs, without chroma subsampling: 40 dB or more to levels without loss (docs/formats.md)."""
 
 Pixels = NDArray[Any]
 

@@ -85,7 +85,8 @@ def is_done(context: BuildContext, unit: Unit, newest_source_s: float) -> UnitRe
 
 def _is_there(folder: Path, shard: dict[str, Any]) -> bool:
     return _has_size(folder / SHARDS_FOLDER / shard["name"], shard["size_bytes"]) and all(
-        _has_size(folder / RENDITIONS_FOLDER / level["name"], level["size_bytes"]) for level in shard["renditions"]
+        _has_size(folder / RENDITIONS_FOLDER / level["name"], level["size_bytes"])
+        for level in shard.get("renditions", ())
     )
 
 

@@ -103,6 +103,25 @@ def test_a_missing_sibling_is_made_again(mixed: Tree, with_levels: Built, tmp_pa
     assert digests(corpus) == digests(with_levels[0])
 
 
+def test_what_a_killed_build_left_is_removed(mixed: Tree, with_levels: Built, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    shutil.copytree(with_levels[0], corpus)
+    folder = next(corpus.rglob("renditions"))
+    (folder / ".train-image-png-r2-000001.r2.tar.4711.tmp").write_bytes(b"half")
+    assert any("killed" in problem for problem in problems_of(corpus, quick=True))
+    build(mixed.root, corpus, renditions=POLICY)
+    assert digests(corpus) == digests(with_levels[0])
+
+
+def test_beside_a_dataset_without_levels(mixed: Tree, tmp_path: Path) -> None:
+    """Siblings are numbered through all shards of a corpus, of which some have none."""
+    corpus = tmp_path / "corpus"
+    build(mixed.root, corpus, name="alpha", renditions=POLICY)
+    build(mixed.root, corpus, name="beta")
+    build(mixed.root, corpus, name="gamma", renditions=POLICY)
+    assert problems_of(corpus) == []
+
+
 def test_verify_is_content_and_sees_damage(with_levels: Built, tmp_path: Path) -> None:
     assert problems_of(with_levels[0]) == []
     corpus = tmp_path / "corpus"

@@ -82,6 +82,27 @@ def test_the_whole_and_any_part_come_back(
     assert np.array_equal(sampled(plain, (x0, y0, x1, y1)), sampled(pixels, (x0, y0, x1, y1)))
 
 
+KINDS = [
+    *((png.GREY, depth) for depth in (1, 2, 4, 8, 16)),
+    *((png.PALETTE, depth) for depth in (1, 2, 4, 8)),
+    *((colour, depth) for colour in (png.RGB, png.GREY_ALPHA, png.RGBA) for depth in (8, 16)),
+]
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize(("colour", "depth"), KINDS)
+def test_parts_of_every_kind(colour: int, depth: int, interlaced: bool) -> None:
+    """A part of any stream is that part of the whole."""
+    rng = np.random.default_rng(depth)
+    samples = rng.integers(0, 2**depth, (29, 23, png.SAMPLES[colour]))
+    palette = rng.integers(0, 256, (2**depth, 3)).astype(np.uint8) if colour == png.PALETTE else None
+    for filters in ([0], [1, 2, 2, 2], [3], [4], [2], [0, 1, 2, 3, 4]):
+        stream = png.write_png(samples, colour, depth, filters=filters, interlaced=interlaced, palette=palette)
+        whole = np.ascontiguousarray(decode_image(stream))
+        for bounds in [(0, 0, 23, 29), (3, 5, 4, 6), (22, 28, 23, 29), (1, 0, 9, 1), (5, 11, 17, 28)]:
+            assert np.array_equal(sampled(stream, bounds), sampled(whole, bounds)), (filters, bounds)
+
+
 @pytest.mark.parametrize("height", [1, 63, 64, 65, 128, 200])
 def test_the_chunk_says_where_strips_lie(height: int) -> None:
     pixels = radiograph(height, 50)

@@ -35,6 +35,16 @@ void unpack_wide(const Stream& stream, const std::uint8_t* in, std::size_t count
   }
 }
 
+// The length of a colour is a constant, so that it is copied by one or two moves.
+template <int Channels>
+void look_up(const Stream& stream, const std::uint8_t* row, std::size_t first, std::size_t count,
+             std::uint8_t* out, std::size_t apart) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint8_t index = stream.depth == 8 ? row[first + i] : few_bits(row, first + i, stream.depth);
+    std::memcpy(out + i * apart, stream.palette[index].data(), Channels);
+  }
+}
+
 }  // namespace
 
 void unpack(const Stream& stream, const std::uint8_t* row, std::size_t first, std::size_t count,
@@ -47,12 +57,8 @@ void unpack(const Stream& stream, const std::uint8_t* row, std::size_t first, st
     return unpack_wide(stream, in, count, out, apart);
   }
   if (stream.colour == Colour::palette) {
-    const int channels = stream.channels();
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::uint8_t index = few_bits(row, first + i, stream.depth);
-      std::memcpy(out + i * apart, stream.palette[index].data(), channels);
-    }
-    return;
+    if (stream.transparent) return look_up<4>(stream, row, first, count, out, apart);
+    return look_up<3>(stream, row, first, count, out, apart);
   }
   if (stream.depth < 8) {
     const int spread = 255 / ((1 << stream.depth) - 1);

@@ -68,7 +68,7 @@ void decode_png(const std::uint8_t* data, std::size_t size, const Request& reque
 // A PNG without metadata. channels 1, 3 or 4; bits 8 or 16, machine's byte order; level of zlib; rows of an
 // independent strip (png/strips.hpp), 0 for a stream in one piece. Throws DecodeError.
 std::vector<std::uint8_t> encode_png(const std::uint8_t* pixels, std::uint32_t width, std::uint32_t height,
-                                     int channels, int bits, int level, std::uint32_t strip_rows);
+                                     int channels, int bits, int level, std::uint32_t strip_rows = 0);
 
 // Names and versions of the libraries in use.
 std::string jpeg_version();

@@ -1,4 +1,5 @@
-// PNG: the first nine bytes choose a region and whether checksums are put right, the others are the stream.
+// PNG: nine bytes that choose a region and whether checksums are put right, then the stream; or a stream
+// alone, whose checksums are put right and whose last bytes choose the region.
 //
 // Whatever decodes is compared: a part with the same part of the whole, SIMD filters with plain ones, and
 // pictures of whole samples with a second decoder below, which shares only the chunk walk.
@@ -141,16 +142,21 @@ void compare_filters(const std::uint8_t* data, std::size_t size) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 9) return 0;
   compare_filters(data, size);
+  const bool alone = data[0] == 0x89 && data[1] == 'P';
+  const std::uint8_t* chosen = alone ? data + size - 9 : data;
   std::uint16_t edges[4];
-  std::memcpy(edges, data, sizeof edges);
-  std::vector<std::uint8_t> bytes(data + 9, data + size);
-  if (data[8] & 1) put_checksums_right(bytes);
-  const decode::Region region{edges[0] % 1024u, edges[1] % 1024u, edges[0] % 1024u + edges[2] % 256u + 1u,
-                              edges[1] % 1024u + edges[3] % 256u + 1u};
+  std::memcpy(edges, chosen, sizeof edges);
+  std::vector<std::uint8_t> bytes(alone ? data : data + 9, data + size);
+  if (alone || (chosen[8] & 1)) put_checksums_right(bytes);
+  decode::Region region;
   decode::Pixels whole, part;
   bool decoded = false;
   try {
     const decode::Header header = decode::read_png_header(bytes.data(), bytes.size());
+    region.x0 = edges[0] % header.width;
+    region.y0 = edges[1] % header.height;
+    region.x1 = region.x0 + 1 + edges[2] % (header.width - region.x0);
+    region.y1 = region.y0 + 1 + edges[3] % (header.height - region.y0);
     decode::decode_png(bytes.data(), bytes.size(), {1, {}, kMaxPixels}, whole);
     decoded = true;
     if (header.width != whole.width || header.channels != whole.channels) std::abort();

@@ -43,6 +43,8 @@ _PACKAGES = (
     ("Pillow", "PIL", True, ""),
     ("pylibjpeg-libjpeg", "libjpeg", False, "pip install pylibjpeg-libjpeg  (JPEG in DICOM)"),
     ("pylibjpeg-openjpeg", "openjpeg", False, "pip install pylibjpeg-openjpeg  (JPEG 2000 in DICOM)"),
+    ("imagecodecs", "imagecodecs", False, "pip install 'medshard[jxl]'  (JPEG XL files)"),
+    ("tifffile", "tifffile", False, "pip install 'medshard[tiff]'  (TIFF in colour with 16 bits a channel)"),
     ("torch", "torch", False, "pip install 'medshard[torch]'  (the loader)"),
     ("obstore", "obstore", False, "pip install 'medshard[s3]'  (corpora in S3)"),
     ("openpyxl", "openpyxl", False, "pip install 'medshard[xlsx]'  (Excel sources)"),
@@ -70,7 +72,7 @@ def _engine() -> list[Finding]:
     try:
         from medshard.engine import features
     except ImportError as error:
-        line = "pip install -e .  (needs cmake, a C++17 compiler, libjpeg-turbo and libspng: see make setup)"
+        line = "pip install -e .  (needs cmake, a C++17 compiler, libjpeg-turbo, libdeflate and zlib: see make setup)"
         return [Finding("native engine", False, True, f"cannot be loaded: {error}", line)]
     told = features()
     codecs = ", ".join(f"{name} {number}" for name, number in sorted(told["codecs"].items()))

@@ -15,6 +15,7 @@ from medshard import _engine
 __all__ = [
     "JOB",
     "MAX_PIXELS",
+    "STRIP_ROWS",
     "BatchLayout",
     "Engine",
     "Header",
@@ -31,7 +32,11 @@ Reduce: TypeAlias = Literal[1, 2, 4]
 MAX_PIXELS = 512 * 2**20
 """Pixels of a picture beyond which it is refused before memory is taken for it."""
 
-PNG_LEVEL = 6
+PNG_LEVEL = 3
+"""Beyond it, 16-bit pictures become 1 to 2 % smaller and take two to three times as long to write (docs/formats.md)."""
+
+STRIP_ROWS = 64
+"""Rows of a picture that can be decoded without the others, in PNGs that are written for reading parts of them."""
 
 JOB = np.dtype(
     {
@@ -123,14 +128,18 @@ def decode_image(data: Bytes, *, reduce: Reduce = 1, max_pixels: int = MAX_PIXEL
     return array
 
 
-def encode_png(array: NDArray[Any], *, level: int = PNG_LEVEL) -> bytes:
-    """A PNG stream without ancillary chunks, the same for the same libraries.
+def encode_png(array: NDArray[Any], *, level: int = PNG_LEVEL, strip_rows: int = 0) -> bytes:
+    """A PNG stream without metadata, the same for the same libraries.
 
     Args:
         array: (H, W), (H, W, 3) or (H, W, 4), uint8 or uint16.
         level: of zlib, 0 to 9.
+        strip_rows: rows of an independent strip, so that a part of the picture is decoded without the rest; 0 for
+            none. Any reader decodes such a stream; the chunk ``msST`` says where its strips lie (docs/formats.md).
     """
-    return bytes(_engine.encode_png(np.ascontiguousarray(array), level))
+    if strip_rows < 0:
+        raise ValueError(f"strip_rows is at least 0, not {strip_rows}")
+    return bytes(_engine.encode_png(np.ascontiguousarray(array), level, strip_rows))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ void bind_core(nb::module_& m) {
   m.def("features", [] {
     nb::dict codecs;
     codecs["libjpeg-turbo"] = decode::jpeg_version();
-    codecs["libspng"] = decode::png_version();
+    codecs["libdeflate"] = decode::version_of_libdeflate();
+    codecs["zlib"] = decode::version_of_zlib();
     codecs["c-blosc"] = volume::blosc_version();
     nb::list levels;
     for (core::Simd level : core::available_simd()) levels.append(core::name_of(level));

@@ -42,7 +42,8 @@ nb::object decode_image(nb::handle data, int reduce, std::uint64_t max_pixels) {
   return as_array(std::move(pixels));
 }
 
-nb::bytes encode_png(nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro> array, int level) {
+nb::bytes encode_png(nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro> array, int level,
+                     std::uint32_t strip_rows) {
   const bool wide = array.dtype() == nb::dtype<std::uint16_t>();
   const std::size_t channels = array.ndim() == 3 ? array.shape(2) : 1;
   const bool fits = (wide || array.dtype() == nb::dtype<std::uint8_t>()) &&
@@ -54,9 +55,10 @@ nb::bytes encode_png(nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro> array, i
   std::vector<std::uint8_t> encoded;
   {
     nb::gil_scoped_release release;
-    encoded = decode::encode_png(
-        static_cast<const std::uint8_t*>(array.data()), static_cast<std::uint32_t>(array.shape(1)),
-        static_cast<std::uint32_t>(array.shape(0)), static_cast<int>(channels), wide ? 16 : 8, level);
+    encoded = decode::encode_png(static_cast<const std::uint8_t*>(array.data()),
+                                 static_cast<std::uint32_t>(array.shape(1)),
+                                 static_cast<std::uint32_t>(array.shape(0)), static_cast<int>(channels),
+                                 wide ? 16 : 8, level, strip_rows);
   }
   return nb::bytes(encoded.data(), encoded.size());
 }
@@ -66,7 +68,7 @@ nb::bytes encode_png(nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro> array, i
 void bind_decode(nb::module_& m) {
   m.def("read_header", &read_header, nb::arg("data"));
   m.def("decode_image", &decode_image, nb::arg("data"), nb::arg("reduce"), nb::arg("max_pixels"));
-  m.def("encode_png", &encode_png, nb::arg("array"), nb::arg("level"));
+  m.def("encode_png", &encode_png, nb::arg("array"), nb::arg("level"), nb::arg("strip_rows"));
 }
 
 }  // namespace medshard::bindings

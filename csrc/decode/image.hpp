@@ -40,6 +40,7 @@ struct Pixels {
   int channels = 0;
   int bits = 8;
   std::vector<std::uint8_t> bytes;
+  std::vector<std::uint8_t> scratch;  // a decoder's own, kept like `bytes` from one picture to the next
 
   std::size_t row_bytes() const { return static_cast<std::size_t>(held.width()) * channels * (bits / 8); }
 };
@@ -64,12 +65,14 @@ void decode_jpeg(const std::uint8_t* data, std::size_t size, const Request& requ
 Header read_png_header(const std::uint8_t* data, std::size_t size);
 void decode_png(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 
-// A PNG without ancillary chunks. channels 1, 3 or 4; bits 8 or 16, machine's byte order. Throws DecodeError.
+// A PNG without metadata. channels 1, 3 or 4; bits 8 or 16, machine's byte order; level of zlib; rows of an
+// independent strip (png/strips.hpp), 0 for a stream in one piece. Throws DecodeError.
 std::vector<std::uint8_t> encode_png(const std::uint8_t* pixels, std::uint32_t width, std::uint32_t height,
-                                     int channels, int bits, int level);
+                                     int channels, int bits, int level, std::uint32_t strip_rows = 0);
 
 // Names and versions of the libraries in use.
 std::string jpeg_version();
-std::string png_version();
+std::string version_of_libdeflate();
+std::string version_of_zlib();
 
 }  // namespace medshard::decode

@@ -255,7 +255,9 @@ std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
       }
       sample_filtered(source, window, job, batch, out, scratch);
     }
-    if (scratch.pixels.bytes.capacity() > kKeptBytes) std::vector<std::uint8_t>().swap(scratch.pixels.bytes);
+    for (auto* kept : {&scratch.pixels.bytes, &scratch.pixels.scratch}) {
+      if (kept->capacity() > kKeptBytes) std::vector<std::uint8_t>().swap(*kept);
+    }
     return "";
   } catch (const std::exception& error) {
     std::memset(out, 0, slot_bytes);

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medshard.augment.operations import (
     CenterCrop,
@@ -49,6 +49,21 @@ class Geometry:
     flip_y: bool
     height: int
     width: int
+
+    @property
+    def scale(self) -> float:
+        """Stored pixels for one of the output, on the side where they are fewer."""
+        x0, y0, x1, y1 = self.box_xyxy
+        return min((x1 - x0) / self.width, (y1 - y0) / self.height)
+
+    def reduced(self, factor: int) -> Geometry:
+        """The same sampling of a level of the picture that is smaller by a factor; its sides are rounded up."""
+        if factor == 1:
+            return self
+        x0, y0, x1, y1 = (edge / factor for edge in self.box_xyxy)
+        left, top, right, bottom = self.bounds_xyxy
+        bounds = (left // factor, top // factor, -(-right // factor), -(-bottom // factor))
+        return replace(self, box_xyxy=(x0, y0, x1, y1), bounds_xyxy=bounds)
 
     def delivered(self) -> Delivered:
         """The map from stored pixels to delivered ones."""

@@ -26,6 +26,7 @@ from medshard.privacy.remap import PUBLIC_KEY, load_id_key
 from medshard.spec.catalog import find_spec
 from medshard.spec.check import check_file
 from medshard.spec.load import LoadedSpec
+from medshard.spec.schema.media import Renditions
 from medshard.spec.taxonomy import load_taxonomy
 from medshard.tasks.budget import Budget
 from medshard.tasks.write import TextOptions
@@ -75,6 +76,14 @@ __all__ = ["command"]
     help="Listed MiB of sources a shard.",
 )
 @click.option(
+    "--renditions",
+    type=click.IntRange(16),
+    default=None,
+    metavar="PIXELS",
+    help="Store smaller levels of pictures whose longer side has so many pixels or more, for slots whose spec says "
+    "nothing of them; the loader reads the smallest that a crop needs.",
+)
+@click.option(
     "--id-key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=None,
@@ -93,6 +102,7 @@ def command(
     items: int,
     seed: int,
     shard_mib: int,
+    renditions: int | None,
     id_key: Path | None,
     as_json: bool,
 ) -> None:
@@ -118,6 +128,7 @@ def command(
         max_failure_share=share,
         limits=UnitLimits(source_bytes=shard_mib * 2**20),
         text=TextOptions(languages=languages, budget=Budget(items=items, seed=seed)),  # type: ignore[arg-type]
+        renditions=Renditions(from_px=renditions) if renditions is not None else None,
         id_key=load_id_key(id_key) if id_key is not None else PUBLIC_KEY,
     )
     datasets = [(spec, root) for (_, spec), root in zip(loaded, roots, strict=True)]
@@ -201,6 +212,9 @@ def _print(made: list[DatasetBuild], out: Path) -> None:
         size_mib = sum(entry["size_bytes"] for entry in (*build.shards, *build.volumes)) / 2**20
         samples, conversations = counted(account["samples"], "sample"), counted(items, "conversation")
         click.echo(f"{build.slug}: {samples}, {conversations}, {size_mib:.1f} MiB")
+        extra = sum(level["size_bytes"] for shard in build.shards for level in shard.get("renditions", ()))
+        if extra:
+            click.echo(f"  renditions: {extra / 2**20:.1f} MiB, {extra / 2**20 / size_mib:.1%} more")
         for warning in build.warnings:
             click.echo(f"  warning: {warning}")
         for row in build.left_out:

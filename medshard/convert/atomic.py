@@ -15,7 +15,8 @@ from medshard.errors import MedshardError
 __all__ = ["Staged", "file_digest", "only_writer", "write_atomic"]
 
 _TEMPORARY = ".*.tmp"
-_FOLDERS = ("", "text/", "datasets/*/*/", "datasets/*/*/shards/", "datasets/*/*/volumes/", "datasets/*/*/units/")
+_OF_A_BUILD = ("", "shards/", "renditions/", "volumes/", "units/")
+_FOLDERS = ("", "text/", *(f"datasets/*/*/{folder}" for folder in _OF_A_BUILD))
 
 
 def write_atomic(path: Path, data: bytes) -> str:

@@ -12,6 +12,7 @@ from medshard.privacy.remap import Remapper
 from medshard.source.root import DataRoot
 from medshard.spec.load import LoadedSpec
 from medshard.spec.schema.facts import MaskClassFact
+from medshard.spec.schema.media import Renditions
 from medshard.spec.taxonomy import Taxonomy, load_taxonomy
 from medshard.tasks.write import TextOptions
 
@@ -32,6 +33,7 @@ class BuildContext:
         digests: digests of tables that facts cite, by path.
         text: which text to write.
         taxonomy_root: folder of the taxonomy.
+        renditions: levels of pictures of slots whose spec says nothing of them.
     """
 
     loaded: LoadedSpec
@@ -43,6 +45,7 @@ class BuildContext:
     digests: Mapping[str, str]
     text: TextOptions
     taxonomy_root: Path
+    renditions: Renditions | None = None
 
     @cached_property
     def taxonomy(self) -> Taxonomy:

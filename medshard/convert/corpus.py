@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from medshard.corpus.manifest import (
     MANIFEST_NAME,
     DatasetLine,
     Manifest,
+    RenditionLine,
     ShardLine,
     TextLine,
     VolumeLine,
@@ -29,6 +31,7 @@ from medshard.corpus.manifest import (
 from medshard.errors import CorpusError
 from medshard.record.rows import FACT_SCHEMA, ITEM_SCHEMA, SAMPLE_SCHEMA
 from medshard.shards.locator import PART, ShardParts, pack_locator
+from medshard.shards.write import RENDITIONS_FOLDER, SHARDS_FOLDER
 from medshard.spec.load import LoadedSpec
 
 __all__ = ["build_corpus", "finalize", "read_builds"]
@@ -91,17 +94,15 @@ def finalize(corpus: Path, builds: Sequence[DatasetBuild]) -> Manifest:
     for name, schema in _TABLES:
         _merge_tables(staged.path(f"{name}.parquet"), name, corpus, ordered, schema)
     staged.path("locator.bin").write_bytes(pack_locator(_shard_parts(corpus, ordered)))
+    if any(_levels(shard) for build in ordered for shard in build.shards):
+        staged.path("renditions.bin").write_bytes(pack_locator(_rendition_parts(corpus, ordered)))
     quarantine = pa.concat_tables([pq.read_table(corpus / build.folder / "quarantine.parquet") for build in ordered])
     pq.write_table(quarantine, staged.path("quarantine.parquet"), compression="zstd")
     rows = {name: pq.read_metadata(staged.path(f"{name}.parquet")).num_rows for name, _ in _TABLES}
     manifest = Manifest(
         format=FORMAT_VERSION,
         datasets=[_line(build) for build in ordered],
-        shards=[
-            ShardLine(path=f"{build.folder}/shards/{shard['name']}", dataset=build.slug, **_shard_fields(shard))
-            for build in ordered
-            for shard in build.shards
-        ],
+        shards=[_shard_line(build, shard) for build in ordered for shard in build.shards],
         volumes=[
             VolumeLine(
                 path=f"{build.folder}/{volume['path']}",
@@ -136,8 +137,19 @@ def _keep_text(corpus: Path, manifest: Manifest) -> None:
         manifest.text, manifest.counts["items"] = earlier.text, earlier.counts["items"]
 
 
-def _shard_fields(shard: dict[str, Any]) -> dict[str, Any]:
-    return {name: shard[name] for name in ("split", "set", "samples", "size_bytes", "sha256", "parts")}
+def _shard_line(build: DatasetBuild, shard: dict[str, Any]) -> ShardLine:
+    return ShardLine(
+        path=f"{build.folder}/{SHARDS_FOLDER}/{shard['name']}",
+        dataset=build.slug,
+        **{name: shard[name] for name in ("split", "set", "samples", "size_bytes", "sha256", "parts")},
+        renditions=[
+            RenditionLine(
+                path=f"{build.folder}/{RENDITIONS_FOLDER}/{level['name']}",
+                **{name: level[name] for name in ("factor", "size_bytes", "sha256", "parts")},
+            )
+            for level in _levels(shard)
+        ],
+    )
 
 
 def _line(build: DatasetBuild) -> DatasetLine:
@@ -166,12 +178,14 @@ def _text_digest(builds: Sequence[DatasetBuild]) -> str:
 def _counts(rows: Mapping[str, int], builds: Sequence[DatasetBuild]) -> dict[str, int]:
     shards = [shard for build in builds for shard in build.shards]
     volumes = [volume for build in builds for volume in build.volumes]
-    return {
+    levels = [level for shard in shards for level in _levels(shard)]
+    counted = {
         **rows,
         "shards": len(shards),
         "volumes": len(volumes),
         "bytes": sum(int(entry["size_bytes"]) for entry in (*shards, *volumes)),
     }
+    return {**counted, "rendition_bytes": sum(int(level["size_bytes"]) for level in levels)} if levels else counted
 
 
 def _units(corpus: Path, builds: Sequence[DatasetBuild]) -> Iterator[tuple[Path, int, int]]:
@@ -205,13 +219,36 @@ def _merge_tables(path: Path, name: str, corpus: Path, builds: Sequence[DatasetB
             writer.write_table(pa.concat_tables(waiting))
 
 
+def _levels(shard: dict[str, Any]) -> list[dict[str, Any]]:
+    """Siblings of a shard; builds from before there were any say nothing of them."""
+    return list(shard.get("renditions", ()))
+
+
 def _shard_parts(corpus: Path, builds: Sequence[DatasetBuild]) -> Iterator[ShardParts]:
+    for build, shards in _shards_by_unit(builds):
+        yield from _parts_of_unit(corpus, build, shards)[: len(shards)]
+
+
+def _rendition_parts(corpus: Path, builds: Sequence[DatasetBuild]) -> Iterator[ShardParts]:
+    """Of all siblings, in the order of the shards and then of their factors."""
+    for build, shards in _shards_by_unit(builds):
+        yield from _parts_of_unit(corpus, build, shards)[len(shards) :]
+
+
+def _shards_by_unit(builds: Sequence[DatasetBuild]) -> Iterator[tuple[DatasetBuild, list[dict[str, Any]]]]:
     for build in builds:
-        offsets: dict[int, int] = {}
-        for shard in build.shards:
-            unit = int(shard["unit"])
-            records = np.frombuffer(unit_file(corpus / build.folder, unit, "locator").read_bytes(), PART)
-            count = int(shard["samples"]) * len(shard["parts"])
-            first = offsets.get(unit, 0)
-            offsets[unit] = first + count
-            yield ShardParts(tuple(shard["parts"]), records[first : first + count].reshape(shard["samples"], -1))
+        for _, shards in itertools.groupby(build.shards, key=lambda shard: int(shard["unit"])):
+            yield build, list(shards)
+
+
+def _parts_of_unit(corpus: Path, build: DatasetBuild, shards: list[dict[str, Any]]) -> list[ShardParts]:
+    """Of its shards, then of their siblings, as ``convert.unit`` packs them."""
+    path = unit_file(corpus / build.folder, int(shards[0]["unit"]), "locator")
+    records = np.frombuffer(path.read_bytes(), PART)
+    found, first = [], 0
+    siblings = [(shard["samples"], level["parts"]) for shard in shards for level in _levels(shard)]
+    for samples, parts in [(shard["samples"], shard["parts"]) for shard in shards] + siblings:
+        end = first + int(samples) * len(parts)
+        found.append(ShardParts(tuple(parts), records[first:end].reshape(samples, -1)))
+        first = end
+    return found

@@ -137,7 +137,7 @@ def build_dataset(
     write_atomic(plan_path, _parquet(ordered))
     context = BuildContext(
         loaded, data.absolute(), folder.absolute(), plan_path.absolute(), options.id_key, seen, digests, options.text,
-        taxonomy_root.absolute(),
+        taxonomy_root.absolute(), options.renditions,
     )  # fmt: skip
     results = _run(context, ordered, units, options, progress)
     build = _summed(plan, build_digest, units, results, options, context)
@@ -244,6 +244,7 @@ def _build_digest(plan: Plan, options: BuildOptions, taxonomy_root: Path, digest
         "limits": asdict(options.limits),
         "text": asdict(options.text),
         "key": Remapper(options.id_key).key_id,
+        "renditions": options.renditions.model_dump() if options.renditions is not None else None,
         "tables": digests,
     }
     state.update(json.dumps(chosen, sort_keys=True).encode())

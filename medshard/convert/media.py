@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medshard.engine import encode_png
+from medshard.engine import STRIP_ROWS, encode_png
 from medshard.errors import GeometryError, ReadError
 from medshard.facts.mask_labels import MaskLabels, foreground, label_map, pack_regions, single_channel
 from medshard.plan.row import MediaRef
 from medshard.readers import read_image, read_labels, read_volume
 from medshard.readers.base import Affine, Array, Blob, Image, Mask, Volume
 from medshard.record.sample import Media, MediaKind
+from medshard.shards.renditions import encode_level, factors_of, reduced
 from medshard.shards.sample_parts import INT16_OFFSET
 from medshard.spec.schema import MediaSlot
+from medshard.spec.schema.media import Renditions
 from medshard.spec.taxonomy import Taxonomy
 
 __all__ = ["ReadMedia", "read_media"]
@@ -31,6 +33,7 @@ class ReadMedia:
     Attributes:
         media: one line a slot, absent ones included, in the order of the spec.
         parts: extension → bytes, for the tar.
+        levels: factor → extension → bytes, for the sibling tars of renditions.
         volumes: volumes to store, by slot; masks that lie on one are its labels.
         labels: masks that are stored with a volume: slot of the volume → slot of the mask → mask.
         masks: decoded masks, by slot, for the facts.
@@ -40,6 +43,7 @@ class ReadMedia:
 
     media: dict[str, Media] = field(default_factory=dict)
     parts: dict[str, bytes] = field(default_factory=dict)
+    levels: dict[int, dict[str, bytes]] = field(default_factory=dict)
     volumes: dict[str, Volume] = field(default_factory=dict)
     labels: dict[str, dict[str, Mask]] = field(default_factory=dict)
     masks: dict[str, MaskLabels] = field(default_factory=dict)
@@ -54,6 +58,7 @@ def read_media(
     layer_order: Mapping[str, list[str]],
     taxonomy: Taxonomy,
     read: Callable[[str], bytes],
+    renditions: Renditions | None = None,
 ) -> ReadMedia:
     """Read every slot.
 
@@ -63,6 +68,7 @@ def read_media(
         files: the planned files of each slot.
         layer_order: for mask slots in layers, the layers that the map names, in its order.
         read: gives the bytes of a path.
+        renditions: of slots whose spec says nothing of them.
 
     Raises:
         ReadError: any file cannot be read or contradicts the spec; the sample is quarantined as a whole.
@@ -86,7 +92,7 @@ def read_media(
             continue
         blobs = [_blob(ref, read, out.digests) for ref in refs]
         if spec.kind == "image":
-            _read_image(slot, spec, blobs, taxonomy, out)
+            _read_image(slot, spec, blobs, taxonomy, renditions, out)
         elif spec.kind == "volume":
             _read_volume(key, slot, spec, refs, blobs, taxonomy, out)
         else:
@@ -95,6 +101,10 @@ def read_media(
         out.media[slot].order = order
     out.media = {slot: out.media[slot] for slot in slots}
     out.parts = {name: out.parts[name] for slot in slots for name in out.parts if name.split(".")[0] == slot}
+    out.levels = {
+        factor: {name: out.levels[factor][name] for name in out.parts if name in out.levels[factor]}
+        for factor in sorted(out.levels)
+    }
     return out
 
 
@@ -125,10 +135,22 @@ def _stated_spacing(spec: MediaSlot) -> list[float] | None:
     return None
 
 
-def _read_image(slot: str, spec: MediaSlot, blobs: list[Blob], taxonomy: Taxonomy, out: ReadMedia) -> None:
+def _read_image(
+    slot: str,
+    spec: MediaSlot,
+    blobs: list[Blob],
+    taxonomy: Taxonomy,
+    renditions: Renditions | None,
+    out: ReadMedia,
+) -> None:
     image = read_image(blobs[0])
     extension, data = _stored(image)
     part = f"{slot}.{extension}"
+    policy = spec.renditions or renditions
+    if policy is not None:
+        factors = factors_of(image.pixels.shape, policy.from_px, policy.factors)
+        for factor, pixels in reduced(_unsigned(image.pixels), factors).items():
+            out.levels.setdefault(factor, {})[part] = encode_level(pixels, extension)
     spacing_mm = list(image.spacing_yx_mm) if image.spacing_yx_mm is not None else _stated_spacing(spec)
     out.parts[part] = data
     out.media[slot] = Media(
@@ -153,12 +175,15 @@ def _read_image(slot: str, spec: MediaSlot, blobs: list[Blob], taxonomy: Taxonom
 def _stored(image: Image) -> tuple[str, bytes]:
     if image.encoded is not None:
         return image.encoded.extension, image.encoded.data
-    pixels = image.pixels
-    if pixels.dtype == np.int16:
-        pixels = (pixels.astype(np.int32) + INT16_OFFSET).astype(np.uint16)
+    pixels = _unsigned(image.pixels)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ReadError(f"pixels of type {pixels.dtype} have no lossless 2D store", error_class="pixel_type")
-    return "png", encode_png(np.ascontiguousarray(pixels))
+    return "png", encode_png(pixels, strip_rows=STRIP_ROWS)
+
+
+def _unsigned(pixels: Array) -> Array:
+    """int16 as a PNG holds it."""
+    return (pixels.astype(np.int32) + INT16_OFFSET).astype(np.uint16) if pixels.dtype == np.int16 else pixels
 
 
 def _listed(affine: Affine | None) -> list[list[float]] | None:
@@ -332,7 +357,7 @@ def _compare_with_image(slot: str, spec: MediaSlot, labels: MaskLabels, out: Rea
 
 
 def _store_plane(slot: str, spec: MediaSlot, labels: MaskLabels, out: ReadMedia) -> None:
-    data = encode_png(labels.labels)
+    data = encode_png(labels.labels, strip_rows=STRIP_ROWS)
     like = out.media.get(spec.like or "")
     out.parts[f"{slot}.png"] = data
     out.media[slot] = Media(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from medshard.plan.plan import SplitPolicy
 from medshard.plan.units import UnitLimits
 from medshard.privacy.remap import PUBLIC_KEY
+from medshard.spec.schema.media import Renditions
 from medshard.tasks.write import TextOptions
 
 __all__ = ["BuildOptions", "default_workers"]
@@ -31,6 +32,7 @@ class BuildOptions:
         limits: how large a unit may be.
         text: which text to write.
         id_key: key of the identity tokens; the public one only suits data that are public already.
+        renditions: smaller levels of pictures of slots whose spec says nothing of them; None for none.
         start_method: how worker processes start.
     """
 
@@ -42,4 +44,5 @@ class BuildOptions:
     limits: UnitLimits = UnitLimits()
     text: TextOptions = TextOptions()
     id_key: bytes = PUBLIC_KEY
+    renditions: Renditions | None = None
     start_method: str = "forkserver"

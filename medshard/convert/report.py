@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from medshard.corpus.manifest import Manifest
+from medshard.corpus.manifest import Manifest, RenditionLine, ShardLine
 
 if TYPE_CHECKING:
     from medshard.convert.dataset import DatasetBuild
@@ -63,17 +63,20 @@ def card_page(manifest: Manifest, builds: Sequence[DatasetBuild]) -> str:
 
 def croissant_document(manifest: Manifest, builds: Sequence[DatasetBuild]) -> str:
     """``croissant.json``: files with digests and licences, as Croissant 1.0 describes a dataset."""
+    tars: list[ShardLine | RenditionLine] = []
+    for shard in manifest.shards:
+        tars += [shard, *shard.renditions]
     files = [
         {
             "@type": "cr:FileObject",
-            "@id": shard.path,
-            "name": shard.path,
-            "contentUrl": shard.path,
+            "@id": tar.path,
+            "name": tar.path,
+            "contentUrl": tar.path,
             "encodingFormat": "application/x-tar",
-            "sha256": shard.sha256,
-            "contentSize": f"{shard.size_bytes} B",
+            "sha256": tar.sha256,
+            "contentSize": f"{tar.size_bytes} B",
         }
-        for shard in manifest.shards
+        for tar in tars
     ]
     index = [
         {

@@ -43,7 +43,15 @@ def make_sample(context: BuildContext, planned: PlannedSample) -> MadeSample:
     files: dict[str, list[MediaRef]] = {}
     for ref in planned.media:
         files.setdefault(ref.slot, []).append(ref)
-    media = read_media(planned.key, spec.media, files, context.layer_order, context.taxonomy, context.root.read)
+    media = read_media(
+        planned.key,
+        spec.media,
+        files,
+        context.layer_order,
+        context.taxonomy,
+        context.root.read,
+        context.renditions,
+    )
     for medium in media.media.values():
         medium.study = planned.study
     found = build_facts(context.facts, planned, media.media, media.masks)

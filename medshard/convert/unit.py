@@ -22,7 +22,7 @@ from medshard.plan.units import Unit
 from medshard.record.facts import MeasureFact, RegionFact
 from medshard.record.rows import FACT_SCHEMA, ITEM_SCHEMA, SAMPLE_SCHEMA, FactRow, ItemRow, SampleRow
 from medshard.shards.sample_parts import SampleParts
-from medshard.shards.write import ShardEntry, ShardWriter
+from medshard.shards.write import RENDITIONS_FOLDER, SHARDS_FOLDER, ShardEntry, ShardWriter
 from medshard.source.base import LeftOut
 from medshard.volumes import write_volume
 
@@ -38,7 +38,7 @@ class UnitResult:
 
     Attributes:
         digest: the unit's digest; a marker of another digest is of another build.
-        shards: file name, split, set, samples, size and sha256 of each.
+        shards: file name, split, set, samples, size, sha256 and renditions of each.
         volumes: path, size and sha256 of each, and the key of its sample.
         left_out: samples that could not be made.
         counts: facts by kind and by concept, items by task and language, boxes and so on.
@@ -77,10 +77,17 @@ def is_done(context: BuildContext, unit: Unit, newest_source_s: float) -> UnitRe
         fresh = marker.stat().st_mtime >= newest_source_s
     except (OSError, ValueError, TypeError):
         return None
-    shards = all(_has_size(context.folder / "shards" / shard["name"], shard["size_bytes"]) for shard in result.shards)
+    shards = all(_is_there(context.folder, shard) for shard in result.shards)
     volumes = all((context.folder / volume["path"]).is_dir() for volume in result.volumes)
     tables = all(unit_file(context.folder, unit.number, name).is_file() for name in UNIT_FILES)
     return result if fresh and shards and volumes and tables and result.digest == unit.digest else None
+
+
+def _is_there(folder: Path, shard: dict[str, Any]) -> bool:
+    return _has_size(folder / SHARDS_FOLDER / shard["name"], shard["size_bytes"]) and all(
+        _has_size(folder / RENDITIONS_FOLDER / level["name"], level["size_bytes"])
+        for level in shard.get("renditions", ())
+    )
 
 
 def _has_size(path: Path, size_bytes: int) -> bool:
@@ -99,7 +106,7 @@ def run_unit(context: BuildContext, unit: Unit, progress: Callable[[int], None] 
     done_path(context.folder, unit.number).parent.mkdir(parents=True, exist_ok=True)
     rows = pq.read_table(context.plan_path).slice(unit.first, unit.count).to_pylist()
     result = UnitResult(unit.digest, unit.number, unit.split)
-    writer = ShardWriter(context.folder / "shards", unit.split, unit.number)
+    writer = ShardWriter(context.folder / SHARDS_FOLDER, unit.split, unit.number)
     tally = _Tally()
     by_set: dict[str, list[MadeSample]] = {}
     try:
@@ -108,7 +115,7 @@ def run_unit(context: BuildContext, unit: Unit, progress: Callable[[int], None] 
             made = _make(context, planned, result)
             if made is not None:
                 result.volumes += _store_volumes(context, made)
-                parts = SampleParts(made.sample, made.media.parts)
+                parts = SampleParts(made.sample, made.media.parts, made.media.levels)
                 writer.add(parts)
                 by_set.setdefault(parts.set_name, []).append(_without_pixels(made))
                 tally.add(made)
@@ -118,17 +125,19 @@ def run_unit(context: BuildContext, unit: Unit, progress: Callable[[int], None] 
         writer.discard()
     result.counts, result.notes = tally.counts(), dict(sorted(tally.notes.items()))
     result.shards = [_described(shard) for shard in shards]
-    _remove_others(context.folder / "shards", unit.number, {shard.name for shard in shards})
+    _remove_others(context.folder, unit.number, shards)
     _write_tables(context.folder, unit.number, shards, by_set)
     write_atomic(done_path(context.folder, unit.number), json.dumps(asdict(result), indent=1).encode())
     return result
 
 
-def _remove_others(shards: Path, number: int, names: set[str]) -> None:
+def _remove_others(folder: Path, number: int, shards: list[ShardEntry]) -> None:
     """Shards of an earlier run of this unit, when a source file has changed since and parts with it."""
-    for path in shards.glob(f"*-{number:06d}.tar"):
-        if path.name not in names:
-            path.unlink()
+    names = {shard.name for shard in shards} | {level.name for shard in shards for level in shard.renditions}
+    for pattern in (f"{SHARDS_FOLDER}/*-{number:06d}.tar", f"{RENDITIONS_FOLDER}/*-{number:06d}.r*.tar"):
+        for path in folder.glob(pattern):
+            if path.name not in names:
+                path.unlink()
 
 
 def _make(context: BuildContext, planned: PlannedSample, result: UnitResult) -> MadeSample | None:
@@ -153,6 +162,7 @@ def _make(context: BuildContext, planned: PlannedSample, result: UnitResult) -> 
 def _without_pixels(made: MadeSample) -> MadeSample:
     """Only the record is needed for the tables; pixels of a whole shard would not fit."""
     made.media.parts.clear()
+    made.media.levels.clear()
     made.media.volumes.clear()
     made.media.labels.clear()
     made.media.masks.clear()
@@ -215,6 +225,16 @@ def _described(shard: ShardEntry) -> dict[str, Any]:
         "size_bytes": shard.size_bytes,
         "sha256": shard.sha256,
         "parts": list(shard.parts.extensions),
+        "renditions": [
+            {
+                "name": level.name,
+                "factor": level.factor,
+                "size_bytes": level.size_bytes,
+                "sha256": level.sha256,
+                "parts": list(level.parts.extensions),
+            }
+            for level in shard.renditions
+        ],
     }
 
 
@@ -236,5 +256,7 @@ def _write_tables(folder: Path, number: int, shards: list[ShardEntry], by_set: d
         sink = pa.BufferOutputStream()
         pq.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
         write_atomic(unit_file(folder, number, f"{name}.parquet"), sink.getvalue().to_pybytes())
-    packed = b"".join(shard.parts.records.tobytes() for shard in shards)
+    # Those of the shards, then those of their siblings, both in the order of the marker.
+    places = [shard.parts for shard in shards] + [level.parts for shard in shards for level in shard.renditions]
+    packed = b"".join(parts.records.tobytes() for parts in places)
     write_atomic(unit_file(folder, number, "locator"), packed)

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from medshard import __version__
 from medshard.corpus.manifest import FORMAT_VERSION
-from medshard.engine import features
+from medshard.engine import PNG_LEVEL, STRIP_ROWS, features
 from medshard.tasks.write import template_versions
 
 __all__ = ["writer_versions"]
@@ -15,6 +15,8 @@ _DECIDING = (
     "pydicom",
     "pylibjpeg-libjpeg",
     "pylibjpeg-openjpeg",
+    "imagecodecs",
+    "tifffile",
     "nibabel",
     "pillow",
     "pyarrow",
@@ -26,6 +28,7 @@ _DECIDING = (
 def writer_versions() -> dict[str, str]:
     """Name → version of every package and codec whose change may change bytes."""
     found = {"medshard": __version__, "format": str(FORMAT_VERSION)}
+    found["png"] = f"level {PNG_LEVEL}, strips of {STRIP_ROWS} rows"
     for name in _DECIDING:
         try:
             found[name] = version(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -94,12 +95,37 @@ class Corpus:
     @cached_property
     def locator(self) -> Locator:
         """Byte ranges of all parts."""
-        root = getattr(self.storage, "root", None)
-        name = "locator.bin"
-        found = Locator.open(Path(root) / name) if root is not None else Locator(bytes(self.storage.read(name)))
+        found = self._open_locator("locator.bin")
         if found.blocks["samples"].tolist() != [shard.samples for shard in self.manifest.shards]:
-            raise self._other_index(name, f"has {found.samples} samples in {len(found.blocks)} shards")
+            raise self._other_index("locator.bin", f"has {found.samples} samples in {len(found.blocks)} shards")
         return found
+
+    def _open_locator(self, name: str) -> Locator:
+        root = getattr(self.storage, "root", None)
+        return Locator.open(Path(root) / name) if root is not None else Locator(bytes(self.storage.read(name)))
+
+    @cached_property
+    def rendition_locator(self) -> Locator:
+        """Byte ranges of the parts of renditions, whose shards are numbered through those of the manifest."""
+        found = self._open_locator("renditions.bin")
+        counted = [shard.samples for shard in self.manifest.shards for _ in shard.renditions]
+        if found.blocks["samples"].tolist() != counted:
+            raise self._other_index("renditions.bin", f"has {found.samples} samples in {len(found.blocks)} shards")
+        return found
+
+    @cached_property
+    def _first_rendition(self) -> list[int]:
+        """Of each shard, the number of its first sibling."""
+        return [0, *itertools.accumulate(len(shard.renditions) for shard in self.manifest.shards)]
+
+    def rendition_place(self, shard: int, row: int, level: int, part: int) -> tuple[int, int, int]:
+        """Offset, size and CRC-32C of a part in the shard's sibling of that place in ``renditions``."""
+        return self.rendition_locator.place(self._first_rendition[shard] + level, row, part)
+
+    def path_of(self, shard: int, factor: int = 1) -> str:
+        """Path of a shard, or of its sibling whose pictures are smaller by a factor."""
+        line = self.manifest.shards[shard]
+        return line.path if factor == 1 else next(level.path for level in line.renditions if level.factor == factor)
 
     @property
     def rows(self) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ __all__ = [
     "MANIFEST_NAME",
     "DatasetLine",
     "Manifest",
+    "RenditionLine",
     "ShardLine",
     "TextLine",
     "VolumeLine",
@@ -25,6 +26,22 @@ FORMAT_VERSION = 1
 MANIFEST_NAME = "corpus.json"
 
 
+class RenditionLine(Part):
+    """A sibling of a shard: one level of its pictures, the same keys in the same order.
+
+    Attributes:
+        path: below the corpus.
+        factor: by which its pictures are smaller on each side.
+        parts: extensions that every sample has there.
+    """
+
+    path: str
+    factor: int
+    size_bytes: int
+    sha256: str
+    parts: list[str]
+
+
 class ShardLine(Part):
     """One shard.
 
@@ -32,6 +49,7 @@ class ShardLine(Part):
         path: below the corpus.
         samples: their number.
         parts: extensions that every sample of the shard has, in order.
+        renditions: its siblings, by factor.
     """
 
     path: str
@@ -42,6 +60,7 @@ class ShardLine(Part):
     size_bytes: int
     sha256: str
     parts: list[str]
+    renditions: list[RenditionLine] = []
 
 
 class VolumeLine(Part):

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from medshard.corpus.corpus import Corpus
 from medshard.corpus.manifest import MANIFEST_NAME, ShardLine
+from medshard.corpus.verify_renditions import verify_renditions
 from medshard.corpus.verify_sample import verify_sample
 from medshard.engine import crc32c
 from medshard.errors import CorpusError, MedshardError
@@ -45,6 +46,8 @@ def verify_corpus(corpus: Corpus, *, quick: bool, progress: _Progress) -> tuple[
     """
     manifest = corpus.manifest
     checked = {"index files": 0, "shards": 0, "samples": 0, "parts": 0, "volumes": 0}
+    if any(shard.renditions for shard in manifest.shards):
+        checked["renditions"] = 0
     problems = _verify_index(corpus, checked)
     sound = not problems
     keys = corpus.samples["key"].to_pylist() if sound else []
@@ -53,6 +56,7 @@ def verify_corpus(corpus: Corpus, *, quick: bool, progress: _Progress) -> tuple[
     for number, shard in enumerate(manifest.shards):
         of_shard = keys[first : first + shard.samples] if sound else None
         problems += _verify_shard(corpus, number, shard, of_shard, checked, quick=quick)
+        problems += verify_renditions(corpus, number, of_shard, checked, quick=quick)
         first += shard.samples
         progress.step(1)
     if sound and first != len(keys):
@@ -146,6 +150,7 @@ def _verify_listing(corpus: Corpus) -> list[str]:
     """Files that nothing names. Earlier builds and text sets, and side fields, may stand beside the current ones."""
     manifest = corpus.manifest
     named = {*_PAGES, *manifest.index, *(shard.path for shard in manifest.shards)}
+    named |= {level.path for shard in manifest.shards for level in shard.renditions}
     volumes = {volume.path for volume in manifest.volumes}
     current = {line.folder for line in manifest.datasets}
     earlier = re.compile(r"datasets/[^/]+/[0-9a-f]{16}/|text/[^/.][^/]*/|side/")

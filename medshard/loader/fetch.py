@@ -19,14 +19,14 @@ def fetch_parts(corpus: Corpus, parts: Sequence[Part], executor: Executor) -> li
 
     A failed read of a shard fails only the parts that are in it.
     """
-    by_shard: dict[int, list[int]] = {}
+    by_shard: dict[tuple[int, int], list[int]] = {}
     for place, part in enumerate(parts):
-        by_shard.setdefault(part.shard, []).append(place)
+        by_shard.setdefault((part.shard, part.factor), []).append(place)
 
-    def read(shard: int) -> list[Bytes] | MedshardError:
+    def read(shard: tuple[int, int]) -> list[Bytes] | MedshardError:
         ranges = [(parts[place].offset, parts[place].size_bytes) for place in by_shard[shard]]
         try:
-            return corpus.storage.read_ranges(corpus.manifest.shards[shard].path, ranges)
+            return corpus.storage.read_ranges(corpus.path_of(*shard), ranges)
         except MedshardError as error:
             return error
 
@@ -40,6 +40,6 @@ def fetch_parts(corpus: Corpus, parts: Sequence[Part], executor: Executor) -> li
 def _checked(corpus: Corpus, part: Part, data: Bytes) -> Bytes | MedshardError:
     if crc32c(data) == part.crc32c:
         return data
-    path = corpus.manifest.shards[part.shard].path
+    path = corpus.path_of(part.shard, part.factor)
     end = part.offset + part.size_bytes - 1
     return MedshardError(f"{path}: bytes {part.offset}-{end} fail their checksum; the file is damaged or truncated")

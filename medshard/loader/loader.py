@@ -22,9 +22,9 @@ from medshard.loader.batch import Batch
 from medshard.loader.conversation import ItemText, no_text, read_item_text
 from medshard.loader.fetch import fetch_parts
 from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
-from medshard.loader.pixels import DTYPES, PixelPlan, draw_items, read_planes, sample_pixels
+from medshard.loader.pixels import DTYPES, PixelPlan, draw_items, read_planes, sample_pixels, smallest_enough
 from medshard.loader.prefetch import Prefetch
-from medshard.loader.selection import ItemLine, Part, Selection
+from medshard.loader.selection import ItemLine, MediumLine, Part, Selection
 from medshard.loader.stats import Stats
 from medshard.loader.world import rank_and_world
 from medshard.storage.base import Bytes
@@ -56,6 +56,7 @@ class _Read:
     picture_planes: list[NDArray[np.generic] | MedshardError | None]
     mask_planes: list[NDArray[np.generic] | MedshardError | None]
     problems: dict[int, str]
+    factors: list[int]
 
 
 class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read by mypy, being gigabytes
@@ -81,6 +82,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         image, mask: slots that are delivered; without ``image``, the only picture of each item.
         channels: 1 or 3.
         dtype: of pictures: float32, float16, bfloat16, uint8.
+        renditions: read the smallest stored level of a picture that its crop needs, where the corpus has levels.
         family: grammar of places and media in text.
         rank, world_size: of this process; found by themselves under torch.distributed and torchrun.
         prefetch: batches made ahead.
@@ -108,6 +110,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         mask: str | None = None,
         channels: int = 3,
         dtype: str = "float32",
+        renditions: bool = True,
         family: str = "plain",
         rank: int | None = None,
         world_size: int | None = None,
@@ -129,7 +132,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._selection = Selection(corpus, image=image, mask=mask, by=by)
         self._by, self._prefetch, self._mask_slot = by, max(1, prefetch), mask
         self._compiled = self._compile(transform)
-        self._channels, self._dtype = channels, dtype
+        self._channels, self._dtype, self._renditions = channels, dtype, renditions
         config = OrderConfig(seed=seed, shuffle=shuffle, remainder=remainder, window_items=window)
         self._order = Order([self._selection.source], config)
         self._next = OrderState()
@@ -249,12 +252,25 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             take = self._compiled.take_slice if self._compiled is not None else None
             pictures = [line.picture for line in lines]
             masks = [line.mask for line in lines]
-            parts = [medium.part if medium is not None else None for medium in (*pictures, *masks)]
+            parts = self._picture_parts(pictures, plans)
+            factors = [part.factor if part is not None else 1 for part in parts]
+            parts += [mask.part if mask is not None else None for mask in masks]
             data = self._fetch(parts, executor)
             picture_planes = read_planes(self.corpus, pictures, plans, take, executor)
             mask_planes = read_planes(self.corpus, masks, plans, take, executor)
         count = len(lines)
-        return _Read(lines, texts, plans, data[:count], data[count:], picture_planes, mask_planes, problems)
+        return _Read(lines, texts, plans, data[:count], data[count:], picture_planes, mask_planes, problems, factors)
+
+    def _picture_parts(
+        self, pictures: Sequence[MediumLine | None], plans: Sequence[PixelPlan | LoaderError]
+    ) -> list[Part | None]:
+        """What is read of each picture, which its geometry decides."""
+        parts = []
+        for picture, plan in zip(pictures, plans, strict=True):
+            whole = picture.part if picture is not None else None
+            parts.append(smallest_enough(picture, plan) if picture is not None and self._renditions else whole)
+        self._stats.add("from renditions", sum(part is not None and part.factor > 1 for part in parts))
+        return parts
 
     def _fetch(self, parts: Sequence[Part | None], executor: ThreadPoolExecutor) -> list[Bytes | MedshardError | None]:
         wanted = [place for place, part in enumerate(parts) if part is not None]
@@ -311,7 +327,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         )
         pictures = [line.picture for line in read.lines]
         batch["image"], there, failed = sample_pixels(
-            self._engine, pictures, read.plans, read.pictures, read.picture_planes, layout, compiled
+            self._engine, pictures, read.plans, read.pictures, read.picture_planes, layout, compiled, read.factors
         )
         batch["has_image"] = torch.tensor(there, dtype=torch.bool)
         batch["geometry"] = torch.tensor([_geometry_row(plan) for plan in read.plans], dtype=torch.float64).reshape(

@@ -17,12 +17,12 @@ from medshard.engine import CODECS, JOB, BatchLayout, Engine, address_of
 from medshard.errors import LoaderError, MedshardError
 from medshard.loader.conversation import ItemText
 from medshard.loader.counter import uniform
-from medshard.loader.selection import ItemLine, MediumLine
+from medshard.loader.selection import ItemLine, MediumLine, Part
 from medshard.shards.sample_parts import INT16_OFFSET
 from medshard.storage.base import Bytes
 from medshard.volumes import VolumeReader
 
-__all__ = ["DTYPES", "PixelPlan", "draw_items", "read_planes", "sample_pixels"]
+__all__ = ["DTYPES", "PixelPlan", "draw_items", "read_planes", "sample_pixels", "smallest_enough"]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "uint8": torch.uint8}
 _MASK_DTYPES = {"int32": torch.int32}
@@ -75,6 +75,17 @@ def _draw(line: ItemLine, picture: MediumLine, text: ItemText, compiled: Compile
         height, width = picture.size_hw
     geometry = draw_geometry(compiled.geometry, height, width, drawn, text.keeps, text.regions_xyxy)
     return PixelPlan(geometry, plane)
+
+
+def smallest_enough(medium: MediumLine, plan: PixelPlan | LoaderError) -> Part | None:
+    """The part of the smallest level from which the output takes at least one pixel each; the picture's own else.
+
+    Source: the same rule as for the DCT reduction of a JPEG, csrc/pipeline/run.cpp.
+    """
+    if isinstance(plan, LoaderError) or plan.geometry is None:
+        return medium.part
+    scale = plan.geometry.scale
+    return next((level for level in medium.levels if level.factor <= scale), medium.part)
 
 
 def _plane_of(medium: MediumLine, take: TakeSlice) -> tuple[int, int, int]:
@@ -135,13 +146,18 @@ def sample_pixels(
     planes: Sequence[NDArray[np.generic] | MedshardError | None],
     layout: BatchLayout,
     compiled: Compiled,
+    factors: Sequence[int] | None = None,
 ) -> tuple[torch.Tensor, list[bool], dict[int, str]]:
     """Decode and sample every picture (or mask) of a batch into one tensor.
+
+    Args:
+        factors: by which what ``data`` holds of each picture is smaller than the picture; 1 by default.
 
     Returns:
         (B, C, H, W), or (B, H, W) for masks; which items have one; and why items failed, by place.
     """
     count = len(media)
+    factors = factors or [1] * count
     dtype = _MASK_DTYPES[layout.dtype] if layout.mask else DTYPES[layout.dtype]
     out = torch.zeros((count, layout.channels, layout.height, layout.width), dtype=dtype)
     jobs = np.zeros(count, JOB)
@@ -155,7 +171,7 @@ def sample_pixels(
         elif medium is not None and isinstance(plan, PixelPlan) and plan.geometry is not None:
             job = jobs[len(filled)]
             _fill_source(job, part, plane)  # type: ignore[arg-type]
-            _fill_geometry(job, plan.geometry, place * layout.slot_bytes)
+            _fill_geometry(job, plan.geometry.reduced(factors[place]), place * layout.slot_bytes)
             if not layout.mask:
                 job["scale"], job["bias"] = _mapping(medium, compiled, plane)  # type: ignore[arg-type]
             filled.append(place)

@@ -24,12 +24,13 @@ _PICTURES = ("image", "volume")
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a shard."""
+    """One part of a shard, or with a factor above 1 of its sibling whose pictures are smaller by it."""
 
     shard: int
     offset: int
     size_bytes: int
     crc32c: int
+    factor: int = 1
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class MediumLine:
     Attributes:
         part: where its bytes lie; None for a volume, which has a folder.
         volume: path of the volume below the corpus.
+        levels: where its renditions lie, from the smallest picture to the largest.
     """
 
     slot: str
@@ -50,6 +52,7 @@ class MediumLine:
     window: tuple[float, float] | None
     part: Part | None
     volume: str | None
+    levels: tuple[Part, ...] = ()
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -169,6 +172,14 @@ class Selection:
         offset, size, checksum = self.corpus.locator.place(shard, row, parts.index(extension))
         return Part(shard, offset, size, checksum)
 
+    def _levels(self, shard: int, row: int, extension: str) -> tuple[Part, ...]:
+        found = [
+            Part(shard, *self.corpus.rendition_place(shard, row, place, level.parts.index(extension)), level.factor)
+            for place, level in enumerate(self.corpus.manifest.shards[shard].renditions)
+            if extension in level.parts
+        ]
+        return tuple(sorted(found, key=lambda part: -part.factor))
+
     def _medium(self, medium: dict[str, Any], shard: int, row: int) -> MediumLine:
         part = str(medium["part"])
         volume = None
@@ -186,4 +197,5 @@ class Selection:
             window=(float(window[0]), float(window[1])) if window else None,
             part=None if volume is not None else self._part(shard, row, part),
             volume=volume,
+            levels=self._levels(shard, row, part) if volume is None else (),
         )

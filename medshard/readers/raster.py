@@ -1,4 +1,4 @@
-"""PNG, JPEG, TIFF and BMP, 8 and 16 bits, through Pillow."""
+"""PNG, JPEG, TIFF, BMP, WebP and GIF, 8 and 16 bits, through Pillow; JPEG 2000 and JPEG XL by their own libraries."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from PIL import UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from medshard.engine import decode_image
-from medshard.errors import DecodeError, ReadError
+from medshard.errors import DecodeError, MissingExtraError, ReadError
 from medshard.privacy.jpeg import strip_jpeg
 from medshard.privacy.png import strip_png
+from medshard.readers import jpeg2000, jpeg_xl
 from medshard.readers.base import Array, Blob, Encoded, Image, Mask, Volume
+from medshard.readers.deep_tiff import decode_deep_tiff
 from medshard.readers.limits import check_plane
 
 __all__ = ["READER", "RasterReader"]
 
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
-_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM")
-_NOT_READ = {b"GIF8": "GIF", b"\0\0\0\x0cjP": "JPEG 2000", b"\xffO\xffQ": "JPEG 2000", b"II+\0": "BigTIFF"}
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"BM", b"GIF8", *jpeg2000.MAGIC, *jpeg_xl.MAGIC)
+_NOT_READ = {b"II+\0": "BigTIFF", b"MM\0+": "BigTIFF"}
 _ORIENTATION_TAG = 0x0112  # EXIF 2.32, 4.6.4
 _BITS_PER_SAMPLE_TAG = 258  # TIFF 6.0, section 8
 
@@ -49,6 +51,8 @@ class RasterReader:
         _refuse_unread(data)
         if _is_png16(data):
             return _png16(data)
+        if (decoded := _by_own_library(data)) is not None:
+            return Image(np.ascontiguousarray(_without_opaque_alpha(decoded[0])), decoded[1], None)
         with _opened(data) as picture:
             stripped = strip_jpeg(data) if picture.format == "JPEG" and picture.mode in ("L", "RGB") else None
             encoded = None
@@ -56,7 +60,7 @@ class RasterReader:
                 # Decoded as the loader will: what Pillow fills up and the engine refuses is no picture.
                 pixels, bits, encoded = decode_image(stripped), 8, Encoded("jpg", stripped)
             else:
-                pixels, bits = _pixels(_loaded(picture))
+                pixels, bits = _deep_tiff(picture, data) or _pixels(_loaded(picture))
                 if picture.format == "PNG" and _stream_shape(picture) == pixels.shape:
                     stripped = strip_png(data)
                     encoded = Encoded("png", stripped) if stripped is not None else None
@@ -75,6 +79,8 @@ class RasterReader:
         _refuse_unread(data)
         if _is_png16(data):
             return Mask(_png16(data).pixels, space=2)
+        if (decoded := _by_own_library(data)) is not None:
+            return Mask(decoded[0], space=2)
         with _opened(data) as picture:
             _loaded(picture)
             if picture.mode in ("1", "L", "P", "I;16", "I;16B", "I;16L", "RGB", "RGBA"):
@@ -97,8 +103,25 @@ def _refuse_unread(data: bytes) -> None:
     for magic, name in _NOT_READ.items():
         if data.startswith(magic):
             raise ReadError(f"{name} files are not read", error_class="unsupported")
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        raise ReadError("WebP files are not read", error_class="unsupported")
+
+
+def _by_own_library(data: bytes) -> tuple[Array, int] | None:
+    """Pixels and bits of a format that Pillow does not read, or not with all its bits; None for the others."""
+    if data.startswith(jpeg2000.MAGIC):
+        return jpeg2000.decode_jpeg2000(data)
+    if data.startswith(jpeg_xl.MAGIC):
+        return jpeg_xl.decode_jpeg_xl(data)
+    return None
+
+
+def _deep_tiff(picture: PillowImage.Image, data: bytes) -> tuple[Array, int] | None:
+    """Pillow cuts the channels of a colour TIFF to 8 bits without a word."""
+    if not isinstance(picture, TiffImageFile) or len(picture.getbands()) == 1:
+        return None
+    if max(picture.tag_v2.get(_BITS_PER_SAMPLE_TAG, (8,))) <= 8:
+        return None
+    _refuse_frames(picture)
+    return decode_deep_tiff(data), 16
 
 
 @contextmanager
@@ -112,7 +135,7 @@ def _opened(data: bytes) -> Iterator[PillowImage.Image]:
             picture = PillowImage.open(io.BytesIO(data), formats=_FORMATS)
             check_plane(*picture.size)
             yield picture
-    except ReadError:
+    except (ReadError, MissingExtraError):
         raise
     except UnidentifiedImageError as error:
         raise DecodeError("is no picture that can be decoded") from error
@@ -154,7 +177,7 @@ def _orientation(picture: PillowImage.Image) -> int:
 
 def _refuse_frames(picture: PillowImage.Image) -> None:
     frames = getattr(picture, "n_frames", 1)
-    if picture.format in ("TIFF", "PNG") and frames != 1:
+    if picture.format in ("TIFF", "PNG", "WEBP", "GIF") and frames != 1:
         pages = "pages" if picture.format == "TIFF" else "frames"
         raise ReadError(f"has {frames} {pages}; a picture has one", error_class="several_frames")
 
@@ -195,7 +218,8 @@ def _pixels(picture: PillowImage.Image) -> tuple[Array, int]:
 
 def _without_opaque_alpha(pixels: Array) -> Array:
     """An alpha channel that hides nothing says nothing."""
-    if pixels.shape[-1] == 4 and (pixels[..., 3] == 255).all():
+    most = 65535 if pixels.dtype == np.uint16 else 255
+    if pixels.ndim == 3 and pixels.shape[-1] == 4 and (pixels[..., 3] == most).all():
         pixels = pixels[..., :3]
     return pixels
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from medshard.families import FAMILIES
 from medshard.families.base import Delivered, render_blocks
 from medshard.record.sample import Sample
+from medshard.shards.renditions import set_suffix
 
 __all__ = [
     "INT16_OFFSET",
@@ -35,10 +36,12 @@ class SampleParts:
     Attributes:
         sample: the record.
         media: extension (``image.png``) → bytes, in the order of the record's media.
+        levels: factor → extension → bytes of renditions, which go to sibling shards.
     """
 
     sample: Sample
     media: Mapping[str, bytes]
+    levels: Mapping[int, Mapping[str, bytes]] = field(default_factory=dict)
 
     def parts(self) -> list[tuple[str, bytes]]:
         """Extension and bytes of every part, in the order of writing."""
@@ -48,15 +51,18 @@ class SampleParts:
             (PLAIN_EXTENSION, plain_view(self.sample)),
         ]
 
+    def _factors(self, extension: str) -> list[int]:
+        return [factor for factor, parts in self.levels.items() if extension in parts]
+
     @property
     def set_name(self) -> str:
         """Names the set of shards that samples with these parts go to.
 
         ``datasets`` takes its schema from the first five samples and loses or refuses what differs, so the names of
-        parts, and whether there is text, must be the same in all samples of a shard.
+        parts, and whether there is text, must be the same in all samples of a shard; so must their levels.
         """
         volume = any(medium.part is not None and medium.part not in self.media for medium in self.sample.media)
-        words = [extension.replace(".", "-") for extension in self.media]
+        words = [extension.replace(".", "-") + set_suffix(self._factors(extension)) for extension in self.media]
         words += ["volume"] if volume else []
         words += ["text"] if self.sample.conversations else []
         return "_".join(words) or "record"

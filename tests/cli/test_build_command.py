@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -288,6 +289,18 @@ def test_a_small_shard_size_makes_more_shards(tmp_path: Path) -> None:
     assert one["counts"]["samples"] == many["counts"]["samples"] == 5
     assert one["datasets"][0]["units"] == 1
     assert many["datasets"][0]["units"] >= 3
+
+
+def test_renditions_are_asked_for_and_told(small: Small, tmp_path: Path) -> None:
+    spec = write_pictures(tmp_path / "pictures.yaml", "pictures")
+    words = [spec, "--data", small.tree.root]
+    plain = build(*words, "--out", tmp_path / "plain")
+    assert "renditions:" not in plain.out
+    levels = build(*words, "--out", tmp_path / "levels", "--renditions", "32")
+    assert levels.code == 0
+    assert re.search(r"renditions: \d+\.\d MiB, \d+\.\d% more", levels.out)
+    assert list((tmp_path / "levels").rglob("renditions/*.r2.tar"))
+    assert build(*words, "--out", tmp_path / "few", "--renditions", "1").code != 0
 
 
 def test_private_data_need_a_key(small: Small, tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from medshard.spec.schema.base import Column, Evidence, Expression, Name, Node, SourceName
 
-__all__ = ["Absence", "ChannelFiles", "MediaSlot", "Unit"]
+__all__ = ["Absence", "ChannelFiles", "MediaSlot", "Renditions", "Unit"]
 
 Absence = Literal["absent", "not_annotated", "missing", "error"]
 """What nothing means: looked for and not there, never looked for, lost, or a mistake. It has no default."""
@@ -22,6 +22,28 @@ class ChannelFiles(Node):
     of: Expression
     order: Annotated[list[str], Field(min_length=1)]
     no_file: Absence
+
+
+def _halving(factor: int) -> int:
+    if factor not in (2, 4, 8, 16):
+        raise ValueError(f"{factor} is no factor of a level; allowed: 2, 4, 8, 16")
+    return factor
+
+
+Factor = Annotated[int, AfterValidator(_halving), Field(json_schema_extra={"enum": [2, 4, 8, 16]})]
+"""By which a level is smaller on each side."""
+
+
+class Renditions(Node):
+    """Smaller levels of large pictures, stored beside them for loaders that deliver less than the file has.
+
+    Attributes:
+        from_px: a level is made while the one before it has so many pixels or more on its longer side.
+        factors: the levels that may be made, each a part of the picture's size.
+    """
+
+    from_px: Annotated[int, Field(ge=16)] = 1024
+    factors: Annotated[list[Factor], Field(min_length=1)] = [2, 4, 8, 16]
 
 
 class MediaSlot(Node):
@@ -43,6 +65,7 @@ class MediaSlot(Node):
         spacing_yx_um: distance of pixel centres in micrometres, where no header has it; needs evidence.
         spacing_yx_mm: the same in millimetres.
         view: projection or plane, as a concept name.
+        renditions: smaller levels of large pictures; without it none, or what ``medshard build --renditions`` says.
         no_file: what a missing file means; without it the sample is left out and named.
         evidence: how the claims of this slot are known.
     """
@@ -62,6 +85,7 @@ class MediaSlot(Node):
     spacing_yx_um: tuple[float, float] | None = None
     spacing_yx_mm: tuple[float, float] | None = None
     view: str | None = None
+    renditions: Renditions | None = None
     no_file: Absence | None = None
     evidence: Evidence | dict[str, Evidence] | None = None
 
@@ -71,6 +95,8 @@ class MediaSlot(Node):
         wrong = [name for name, value in only_masks.items() if value is not None and self.kind != "mask"]
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: only for kind: mask, this slot is kind: {self.kind}")
+        if self.renditions is not None and self.kind != "image":
+            raise ValueError(f"renditions: only for kind: image, this slot is kind: {self.kind}")
         if self.layers is not None and self.instances is not None:
             raise ValueError("layers and instances exclude each other: a file is a layer or an instance")
         if (self.spacing_yx_um or self.spacing_yx_mm) and self.evidence is None:

@@ -77,6 +77,8 @@ class Header:
         channels: as decoded: 1 grey, 3 RGB, 4 RGBA.
         bits: as decoded: 8 or 16.
         progressive: of a JPEG; such a stream is decoded whole whatever part of it is wanted.
+        orientation: how EXIF says that a JPEG is to be turned to be seen, 1 to 8 (EXIF 2.32, 4.6.4); 1 where it says
+            nothing. Decoding does not turn.
     """
 
     format: Literal["jpeg", "png"]
@@ -85,6 +87,7 @@ class Header:
     channels: int
     bits: int
     progressive: bool
+    orientation: int
 
 
 def crc32c(data: Bytes, value: int = 0) -> int:
@@ -114,10 +117,12 @@ def decode_image(data: Bytes, *, reduce: Reduce = 1, max_pixels: int = MAX_PIXEL
 
     Returns:
         (H, W), (H, W, 3) or (H, W, 4), uint8 or uint16. Grey of fewer than 8 bits is spread to 0..255, palettes become
-        colours, grey with alpha becomes RGBA. An animated PNG gives its default image.
+        colours, grey with alpha becomes RGBA. An animated PNG gives its default image. CMYK becomes RGB as with
+        Pillow's ``convert("RGB")``: values are inverted ink, as Adobe writes them. A JPEG of 12 bits (sequential,
+        not subsampled) gives uint16 of 0..4095.
 
     Raises:
-        DecodeError: damaged, cut off, larger than ``max_pixels``, or of a kind that is not decoded (CMYK, 12 bits).
+        DecodeError: damaged, cut off, larger than ``max_pixels``, or of a kind that is not decoded.
     """
     array: NDArray[Any] = _engine.decode_image(data, reduce, max_pixels)
     return array

@@ -1,4 +1,5 @@
-// JPEG through libjpeg-turbo's own interface, which can decode at half size and stop early.
+// JPEG: our own decoder for sequential streams (jpeg/), libjpeg-turbo for all others and for whatever is
+// irregular.
 #include <csetjmp>
 #include <cstddef>
 #include <cstdio>
@@ -10,6 +11,9 @@
 
 #include "core/error.hpp"
 #include "decode/image.hpp"
+#include "decode/jpeg/cmyk.hpp"
+#include "decode/jpeg/decode.hpp"
+#include "decode/jpeg/frame.hpp"
 
 namespace medshard::decode {
 namespace {
@@ -76,9 +80,14 @@ class Decompressor {
     return jpeg_read_header(&info, TRUE) == JPEG_HEADER_OK;
   }
 
-  bool start(int reduce) {
+  bool start(int reduce, Request::Colour colour) {
     if (setjmp(errors.escape)) return false;
-    info.out_color_space = info.num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    const bool inks = info.num_components == 4;
+    if (colour != Request::Colour::as_marked && info.num_components > 1) {
+      const bool ycc = colour == Request::Colour::ycc;
+      info.jpeg_color_space = inks ? (ycc ? JCS_YCCK : JCS_CMYK) : (ycc ? JCS_YCbCr : JCS_RGB);
+    }
+    info.out_color_space = info.num_components == 1 ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
     info.scale_num = 1;
     info.scale_denom = reduce;
     info.dct_method = JDCT_ISLOW;
@@ -107,7 +116,7 @@ class Decompressor {
 void check_kind(const Decompressor& decompressor) {
   const auto& info = decompressor.info;
   if (info.data_precision != 8) throw DecodeError("JPEG: samples of other than 8 bits are not decoded");
-  if (info.num_components != 1 && info.num_components != 3) {
+  if (info.num_components != 1 && info.num_components != 3 && info.num_components != 4) {
     throw DecodeError("JPEG: pictures of " + std::to_string(info.num_components) +
                       " components are not decoded");
   }
@@ -128,29 +137,26 @@ void check_plausible(const jpeg_decompress_struct& info, std::size_t size) {
   }
 }
 
-}  // namespace
-
-Header read_jpeg_header(const std::uint8_t* data, std::size_t size) {
-  Decompressor decompressor;
-  if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
-  check_kind(decompressor);
-  Header header;
-  header.format = Format::jpeg;
-  header.width = decompressor.info.image_width;
-  header.height = decompressor.info.image_height;
-  header.channels = decompressor.info.num_components;
-  header.bits = 8;
-  header.progressive = decompressor.info.progressive_mode != FALSE;
-  return header;
+// Four inks a pixel to RGB, in place.
+void inks_to_rgb(Pixels& out) {
+  const std::size_t count = static_cast<std::size_t>(out.held.width()) * out.held.height();
+  std::uint8_t* bytes = out.bytes.data();
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint8_t* in = bytes + 4 * i;
+    const std::uint8_t c = in[0], m = in[1], y = in[2], k = in[3];
+    jpeg::cmyk_to_rgb(&c, &m, &y, &k, 1, bytes + 3 * i);
+  }
+  out.channels = 3;
+  out.bytes.resize(out.row_bytes() * out.held.height());
 }
 
-void decode_jpeg(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
+void decode_by_libjpeg(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
   Decompressor decompressor;
   if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
   check_kind(decompressor);
   check_size(decompressor.info.image_width, decompressor.info.image_height, request.max_pixels);
   check_plausible(decompressor.info, size);
-  if (!decompressor.start(request.reduce)) decompressor.fail("decoding cannot start");
+  if (!decompressor.start(request.reduce, request.colour)) decompressor.fail("decoding cannot start");
   out.width = decompressor.info.output_width;
   out.height = decompressor.info.output_height;
   out.channels = decompressor.info.output_components;
@@ -159,6 +165,38 @@ void decode_jpeg(const std::uint8_t* data, std::size_t size, const Request& requ
   out.held = {0, 0, out.width, rows};
   out.bytes.resize(out.row_bytes() * rows);
   if (!decompressor.read_rows(out.bytes.data(), out.row_bytes(), rows)) decompressor.fail("rows are missing");
+  if (out.channels == 4) inks_to_rgb(out);
+}
+
+}  // namespace
+
+Header read_jpeg_header(const std::uint8_t* data, std::size_t size) {
+  Header header;
+  header.format = Format::jpeg;
+  jpeg::Frame frame;
+  if (jpeg::read_frame(data, size, frame) && (frame.precision == 8 || jpeg::is_sequential_12bit(frame))) {
+    header.width = frame.width;
+    header.height = frame.height;
+    header.channels = frame.count == 1 ? 1 : 3;
+    header.bits = frame.precision == 8 ? 8 : 16;
+    header.progressive = frame.marker == 0xC2;
+    header.orientation = frame.orientation;
+    return header;
+  }
+  Decompressor decompressor;
+  if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
+  check_kind(decompressor);
+  header.width = decompressor.info.image_width;
+  header.height = decompressor.info.image_height;
+  header.channels = decompressor.info.num_components == 1 ? 1 : 3;
+  header.progressive = decompressor.info.progressive_mode != FALSE;
+  header.orientation = frame.orientation;
+  return header;
+}
+
+void decode_jpeg(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
+  if (request.own && jpeg::decode_sequential(data, size, request, out)) return;
+  decode_by_libjpeg(data, size, request, out);
 }
 
 std::string jpeg_version() {

@@ -114,6 +114,15 @@ def test_regions_of_a_larger_picture(interval: int) -> None:
             )
 
 
+def test_tables_of_one_stream_do_not_reach_the_next() -> None:
+    """A thread keeps its tables: blocks that pad a picture are passed over by the tables of their own stream."""
+    values = np.random.default_rng(2).integers(0, 256, (400, 400, 3)).astype(np.uint8)
+    large = io.BytesIO()
+    Image.fromarray(values).save(large, "JPEG", quality=90, subsampling=0)
+    assert_equal(large.getvalue(), region=(350, 350, 360, 360))  # makes the tables that pass over blocks
+    assert_equal(random_jpeg((33, 33), FACTORS["4:2:0"]), region=(1, 1, 33, 33))
+
+
 def test_colours_by_marks_identifiers_and_request() -> None:
     three: Factors = [(1, 1)] * 3
     jfif = segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0")

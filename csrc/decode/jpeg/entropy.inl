@@ -131,7 +131,10 @@ inline bool skip_block(const ScanComponent& component, Cursor& cursor, int c) {
   std::int32_t difference = 0;
   if (!decode_dc(*component.dc, cursor.bytes, cursor.bit, difference)) return false;
   cursor.prediction[c] += static_cast<std::uint32_t>(difference);
-  return skip_ac(*component.ac, cursor.bytes, cursor.bit) && cursor.bit <= cursor.end;
+  const AcTable& table = *component.ac;
+  const bool good = table.has_skips ? skip_ac(table, cursor.bytes, cursor.bit)
+                                    : decode_ac<false>(table, cursor.bytes, cursor.bit, 1, nullptr);
+  return good && cursor.bit <= cursor.end;
 }
 
 inline bool decode_block(const ScanComponent& component, Cursor& cursor, int c, std::int16_t* block) {

@@ -20,7 +20,7 @@ inline void inverse(std::int16_t* block, const ScanComponent& component, std::ui
     case 4:
       return inverse4(block, component.quantiser, out, component.stride);
     default:
-      return inverse_scalar<2>(block, component.quantiser, out, component.stride);
+      return inverse2(block, component.quantiser, out, component.stride);
   }
 }
 

@@ -56,26 +56,17 @@ inline void transform4(const std::int16_t* in, int step, std::uint32_t* out) {
   out[3] = even0 + even2 - odd2;
 }
 
-inline void transform2(const std::int16_t* in, int step, std::uint32_t* out) {
-  const auto at = [&](int i) { return static_cast<std::int32_t>(in[i * step]); };
-  const std::uint32_t even = times(at(0), 1 << (kConstBits + 2));
-  const std::uint32_t odd =
-      times(at(7), -5906) + times(at(5), 6967) + times(at(3), -10426) + times(at(1), 29692);
-  out[0] = even + odd;
-  out[1] = even - odd;
-}
-
-// `kEdge` samples each way out of the 8 x 8 coefficients.
+// `kEdge` samples, 8 or 4, each way out of the 8 x 8 coefficients.
 template <int kEdge>
 inline void inverse_scalar(std::int16_t* block, const std::uint16_t* quantiser, std::uint8_t* out,
                            std::size_t stride) {
-  constexpr int kExtra = kEdge == 8 ? 0 : kEdge == 4 ? 1 : 2;
+  constexpr int kExtra = kEdge == 8 ? 0 : 1;
   std::int16_t rows[kEdge * 8];
   bool flat = true;  // nothing below the first row of frequencies (those that this size uses)
   for (int i = 0; i < 64; ++i) {
     block[i] = wrap16(static_cast<std::int32_t>(block[i]) * static_cast<std::int16_t>(quantiser[i]));
     const int row = i >> 3;
-    const bool used = kEdge == 8 || (kEdge == 4 ? row != 4 : row % 2 == 1);
+    const bool used = kEdge == 8 || row != 4;
     if (row > 0 && used && block[i] != 0) flat = false;
   }
   for (int x = 0; x < 8; ++x) {
@@ -86,7 +77,6 @@ inline void inverse_scalar(std::int16_t* block, const std::uint16_t* quantiser, 
     std::uint32_t sums[kEdge];
     if constexpr (kEdge == 8) transform8(block + x, 8, sums);
     if constexpr (kEdge == 4) transform4(block + x, 8, sums);
-    if constexpr (kEdge == 2) transform2(block + x, 8, sums);
     for (int y = 0; y < kEdge; ++y) {
       rows[y * 8 + x] = saturate16(descale(sums[y], kConstBits - kPass1Bits + kExtra));
     }
@@ -95,10 +85,38 @@ inline void inverse_scalar(std::int16_t* block, const std::uint16_t* quantiser, 
     std::uint32_t sums[kEdge];
     if constexpr (kEdge == 8) transform8(rows + y * 8, 1, sums);
     if constexpr (kEdge == 4) transform4(rows + y * 8, 1, sums);
-    if constexpr (kEdge == 2) transform2(rows + y * 8, 1, sums);
     for (int x = 0; x < kEdge; ++x) {
       out[static_cast<std::size_t>(y) * stride + static_cast<std::size_t>(x)] =
           to_sample(descale(sums[x], kConstBits + kPass1Bits + 3 + kExtra));
     }
+  }
+}
+
+// Two samples each way. The mean of each row keeps 32 bits between the passes, as in libjpeg-turbo.
+inline void inverse2(const std::int16_t* block, const std::uint16_t* quantiser, std::uint8_t* out,
+                     std::size_t stride) {
+  const auto scaled = [&](int row, int x) {
+    const int i = 8 * row + x;
+    return static_cast<std::int32_t>(
+        wrap16(static_cast<std::int32_t>(block[i]) * static_cast<std::int16_t>(quantiser[i])));
+  };
+  const auto odd_part = [](std::int32_t a, std::int32_t b, std::int32_t c, std::int32_t d) {
+    return times(a, 29692) + times(b, -10426) + times(c, 6967) + times(d, -5906);
+  };
+  std::int32_t rows[2][8];
+  for (const int x : {0, 1, 3, 5, 7}) {
+    const std::uint32_t even = times(scaled(0, x), 1 << (kConstBits + 2));
+    const std::uint32_t odd = odd_part(scaled(1, x), scaled(3, x), scaled(5, x), scaled(7, x));
+    rows[0][x] = descale(even + odd, kConstBits - kPass1Bits + 2);
+    rows[1][x] = descale(even - odd, kConstBits - kPass1Bits + 2);
+  }
+  for (int y = 0; y < 2; ++y) {
+    const std::int32_t* r = rows[y];
+    const std::uint32_t even = times(r[0], 1 << (kConstBits + 2));
+    const std::uint32_t odd =
+        odd_part(saturate16(r[1]), saturate16(r[3]), saturate16(r[5]), saturate16(r[7]));
+    std::uint8_t* to = out + static_cast<std::size_t>(y) * stride;
+    to[0] = to_sample(descale(even + odd, kConstBits + kPass1Bits + 3 + 2));
+    to[1] = to_sample(descale(even - odd, kConstBits + kPass1Bits + 3 + 2));
   }
 }

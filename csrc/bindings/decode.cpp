@@ -6,6 +6,7 @@
 #include "bindings/buffer.hpp"
 #include "bindings/module.hpp"
 #include "decode/image.hpp"
+#include "decode/jpeg/indexed.hpp"
 
 namespace nb = nanobind;
 
@@ -64,6 +65,16 @@ nb::tuple decode_part(nb::handle data, int reduce, const std::array<std::uint32_
   return nb::make_tuple(nb::make_tuple(held.x0, held.y0, held.x1, held.y1), as_array(std::move(pixels)));
 }
 
+nb::bytes index_jpeg(nb::handle data, int parts, std::uint64_t max_pixels) {
+  Buffer buffer(data);
+  std::vector<std::uint8_t> indexed;
+  {
+    nb::gil_scoped_release release;
+    indexed = decode::jpeg::make_indexed(buffer.data(), buffer.size(), parts, max_pixels);
+  }
+  return nb::bytes(indexed.data(), indexed.size());
+}
+
 nb::bytes encode_png(nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro> array, int level) {
   const bool wide = array.dtype() == nb::dtype<std::uint16_t>();
   const std::size_t channels = array.ndim() == 3 ? array.shape(2) : 1;
@@ -90,6 +101,7 @@ void bind_decode(nb::module_& m) {
   m.def("decode_image", &decode_image, nb::arg("data"), nb::arg("reduce"), nb::arg("max_pixels"));
   m.def("decode_part", &decode_part, nb::arg("data"), nb::arg("reduce"), nb::arg("region"), nb::arg("colour"),
         nb::arg("own"), nb::arg("max_pixels"));
+  m.def("index_jpeg", &index_jpeg, nb::arg("data"), nb::arg("parts"), nb::arg("max_pixels"));
   m.def("encode_png", &encode_png, nb::arg("array"), nb::arg("level"));
 }
 

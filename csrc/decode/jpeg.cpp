@@ -1,12 +1,5 @@
 // JPEG: our own decoder for sequential streams (jpeg/), libjpeg-turbo for all others and for whatever is
 // irregular.
-#include <csetjmp>
-#include <cstddef>
-#include <cstdio>
-// jpeglib.h needs size_t and FILE before it.
-#include <jerror.h>
-#include <jpeglib.h>
-
 #include <string>
 
 #include "core/error.hpp"
@@ -14,58 +7,16 @@
 #include "decode/jpeg/cmyk.hpp"
 #include "decode/jpeg/decode.hpp"
 #include "decode/jpeg/frame.hpp"
+#include "decode/jpeg/library.hpp"
 
 namespace medshard::decode {
 namespace {
-
-struct ErrorManager {
-  jpeg_error_mgr base;
-  jpeg_progress_mgr progress;
-  std::jmp_buf escape;
-  char message[JMSG_LENGTH_MAX];
-};
-
-// Encoders write about ten scans. Each costs a pass over all blocks, however few bytes it has.
-constexpr int kMaxScans = 100;
-
-void on_error(j_common_ptr info) {
-  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
-  errors->base.format_message(info, errors->message);
-  std::longjmp(errors->escape, 1);
-}
-
-void on_message(j_common_ptr info, int level) {
-  if (level >= 0) return;
-  switch (info->err->msg_code) {
-    case JWRN_EXTRANEOUS_DATA:  // bytes between segments: the pixels are whole
-    case JWRN_JFIF_MAJOR:
-    case JWRN_ADOBE_XFORM:
-      return;
-    default:  // libjpeg would go on with grey blocks: such a picture is damaged
-      on_error(info);
-  }
-}
-
-void on_progress(j_common_ptr info) {
-  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMaxScans) return;
-  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
-  std::snprintf(errors->message, sizeof errors->message, "more than %d scans", kMaxScans);
-  std::longjmp(errors->escape, 1);
-}
-
-void no_output(j_common_ptr) {}
 
 // Owns the decompressor. Nothing with a destructor may live between setjmp and longjmp, so the functions
 // below keep their state here and in plain variables.
 class Decompressor {
  public:
-  Decompressor() {
-    info.err = jpeg_std_error(&errors.base);
-    errors.base.error_exit = on_error;
-    errors.base.emit_message = on_message;
-    errors.base.output_message = no_output;
-    errors.message[0] = '\0';
-  }
+  Decompressor() { info.err = errors.install(); }
   ~Decompressor() { jpeg_destroy_decompress(&info); }
   Decompressor(const Decompressor&) = delete;
   Decompressor& operator=(const Decompressor&) = delete;
@@ -74,7 +25,6 @@ class Decompressor {
   bool open(const std::uint8_t* data, std::size_t size) {
     if (setjmp(errors.escape)) return false;
     jpeg_create_decompress(&info);
-    errors.progress.progress_monitor = on_progress;
     info.progress = &errors.progress;
     jpeg_mem_src(&info, const_cast<unsigned char*>(data), static_cast<unsigned long>(size));
     return jpeg_read_header(&info, TRUE) == JPEG_HEADER_OK;
@@ -110,7 +60,7 @@ class Decompressor {
   }
 
   jpeg_decompress_struct info{};
-  ErrorManager errors{};
+  jpeg::LibraryErrors errors{};
 };
 
 void check_kind(const Decompressor& decompressor) {
@@ -119,21 +69,6 @@ void check_kind(const Decompressor& decompressor) {
   if (info.num_components != 1 && info.num_components != 3 && info.num_components != 4) {
     throw DecodeError("JPEG: pictures of " + std::to_string(info.num_components) +
                       " components are not decoded");
-  }
-}
-
-// A header may promise a huge picture in a small stream: no memory is taken for what cannot be there. A
-// Huffman code spends at least one bit on each block of 8 x 8 samples; the arithmetic code has no such bound.
-void check_plausible(const jpeg_decompress_struct& info, std::size_t size) {
-  if (info.arith_code) return;
-  double blocks = 0;
-  for (int c = 0; c < info.num_components; ++c) {
-    blocks += static_cast<double>(info.comp_info[c].width_in_blocks) * info.comp_info[c].height_in_blocks;
-  }
-  if (blocks > 8.0 * static_cast<double>(size)) {
-    throw DecodeError("JPEG: " + std::to_string(size) + " bytes cannot hold " +
-                      std::to_string(info.image_width) + " x " + std::to_string(info.image_height) +
-                      " pixels");
   }
 }
 
@@ -155,7 +90,7 @@ void decode_by_libjpeg(const std::uint8_t* data, std::size_t size, const Request
   if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
   check_kind(decompressor);
   check_size(decompressor.info.image_width, decompressor.info.image_height, request.max_pixels);
-  check_plausible(decompressor.info, size);
+  jpeg::check_plausible(decompressor.info, size);
   if (!decompressor.start(request.reduce, request.colour)) decompressor.fail("decoding cannot start");
   out.width = decompressor.info.output_width;
   out.height = decompressor.info.output_height;

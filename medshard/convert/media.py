@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medshard.engine import encode_png
+from medshard.engine import decode_image, encode_png, index_jpeg
 from medshard.errors import GeometryError, ReadError
 from medshard.facts.mask_labels import MaskLabels, foreground, label_map, pack_regions, single_channel
 from medshard.plan.row import MediaRef
@@ -127,7 +127,7 @@ def _stated_spacing(spec: MediaSlot) -> list[float] | None:
 
 def _read_image(slot: str, spec: MediaSlot, blobs: list[Blob], taxonomy: Taxonomy, out: ReadMedia) -> None:
     image = read_image(blobs[0])
-    extension, data = _stored(image)
+    extension, data = _stored(image, spec)
     part = f"{slot}.{extension}"
     spacing_mm = list(image.spacing_yx_mm) if image.spacing_yx_mm is not None else _stated_spacing(spec)
     out.parts[part] = data
@@ -150,9 +150,14 @@ def _read_image(slot: str, spec: MediaSlot, blobs: list[Blob], taxonomy: Taxonom
     )
 
 
-def _stored(image: Image) -> tuple[str, bytes]:
+def _stored(image: Image, spec: MediaSlot) -> tuple[str, bytes]:
     if image.encoded is not None:
-        return image.encoded.extension, image.encoded.data
+        data = image.encoded.data
+        if image.encoded.extension == "jpg" and spec.jpeg == "indexed":
+            data = index_jpeg(data)
+            if not np.array_equal(decode_image(data), image.pixels):
+                raise ReadError("rewriting the JPEG changed its pixels", error_class="jpeg_indexed")
+        return image.encoded.extension, data
     pixels = image.pixels
     if pixels.dtype == np.int16:
         pixels = (pixels.astype(np.int32) + INT16_OFFSET).astype(np.uint16)

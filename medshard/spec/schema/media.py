@@ -42,6 +42,8 @@ class MediaSlot(Node):
         units: what the values are where the files cannot say it; a table by modality is not needed, one word is.
         spacing_yx_um: distance of pixel centres in micrometres, where no header has it; needs evidence.
         spacing_yx_mm: the same in millimetres.
+        jpeg: for images: ``indexed`` stores JPEG files rewritten without loss, with restart markers, so that crops
+            decode faster; without it they are stored as they are.
         view: projection or plane, as a concept name.
         no_file: what a missing file means; without it the sample is left out and named.
         evidence: how the claims of this slot are known.
@@ -61,6 +63,7 @@ class MediaSlot(Node):
     units: Unit | None = None
     spacing_yx_um: tuple[float, float] | None = None
     spacing_yx_mm: tuple[float, float] | None = None
+    jpeg: Literal["indexed"] | None = None
     view: str | None = None
     no_file: Absence | None = None
     evidence: Evidence | dict[str, Evidence] | None = None
@@ -71,6 +74,8 @@ class MediaSlot(Node):
         wrong = [name for name, value in only_masks.items() if value is not None and self.kind != "mask"]
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: only for kind: mask, this slot is kind: {self.kind}")
+        if self.jpeg is not None and self.kind != "image":
+            raise ValueError(f"jpeg: only for kind: image, this slot is kind: {self.kind}")
         if self.layers is not None and self.instances is not None:
             raise ValueError("layers and instances exclude each other: a file is a layer or an instance")
         if (self.spacing_yx_um or self.spacing_yx_mm) and self.evidence is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import itertools
 import os
@@ -10,11 +11,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import libjpeg
 import numpy as np
+import pydicom
 import pytest
 from jpeg_writer import random_jpeg, segment
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.encaps import generate_frames
 
 from medshard import _engine
 from medshard.engine import decode_image, read_header
@@ -151,6 +155,37 @@ def test_four_inks_are_pillows_rgb(name: str) -> None:
     for own in (True, False):
         assert np.array_equal(decoded(stream, own=own)[1], expected)
     assert read_header(stream).channels == 3
+
+
+def test_twelve_bits() -> None:
+    imagecodecs = pytest.importorskip("imagecodecs")
+    for size, interval in itertools.product([(1, 1), (9, 23), (64, 40)], (0, 3)):
+        for factors, before in ((FACTORS["grey"], b""), ([(1, 1)] * 3, adobe(0))):
+            stream = random_jpeg(size, factors, precision=12, amplitude=400, restart_interval=interval, before=before)
+            pixels = decode_image(stream)
+            assert pixels.dtype == np.uint16
+            assert np.array_equal(pixels, imagecodecs.jpeg8_decode(stream))
+            told = read_header(stream)
+            assert (told.bits, told.height, told.width) == (16, *size)
+    whole = decode_image(stream)
+    assert int(whole.max()) > 3000
+    (x0, y0, x1, y1), part = decoded(stream, own=True, region=(3, 5, 30, 60))
+    assert np.array_equal(part, whole[y0:y1, x0:x1])
+    with pytest.raises(DecodeError, match="12 bits is damaged"):
+        decode_image(stream[: len(stream) // 2])
+    with pytest.raises(DecodeError, match="12 bits is .*subsampled"):
+        decode_image(random_jpeg((16, 16), FACTORS["4:2:0"], precision=12, before=adobe(0)))
+
+
+def test_twelve_bits_of_a_dicom_file(shared: Path) -> None:
+    """Near pylibjpeg, whose transform is another one; its packages are dependencies, so this always runs."""
+    path = next((shared / "data/pydicom_tests").rglob("JPGExtended.dcm"))
+    frame = bytes(next(generate_frames(pydicom.dcmread(path).PixelData)))
+    difference = decode_image(frame).astype(int) - libjpeg.decode(frame).astype(int)
+    assert abs(difference).max() <= 1
+    if importlib.util.find_spec("imagecodecs"):
+        imagecodecs = importlib.import_module("imagecodecs")
+        assert np.array_equal(decode_image(frame), imagecodecs.jpeg8_decode(frame))  # libjpeg-turbo built for 12 bits
 
 
 def files_of(shared: Path) -> list[Path]:

@@ -129,16 +129,12 @@ bool decode_scan(const std::uint8_t* data, std::size_t size, const Frame& frame,
   return layout.held.y1 < layout.height || reaches_end(data, size, place);
 }
 
-}  // namespace
-
-bool decode_sequential(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
+bool decode_frame(const std::uint8_t* data, std::size_t size, const Frame& frame, const Request& request,
+                  Pixels& out) {
   thread_local const std::unique_ptr<Kept> kept = std::make_unique<Kept>();
   static const Level& level = level_of(core::chosen_simd());
-  Frame frame;
-  Layout layout;
-  if (!read_frame(data, size, frame)) return false;
-  check_size(frame.width, frame.height, request.max_pixels);
   const Colour colour = chosen_colour(frame, request.colour);
+  Layout layout;
   if (!make_layout(frame, request.reduce, request.region, layout) || !supported(frame, layout, colour) ||
       !plausible(frame, layout, size)) {
     return false;
@@ -148,10 +144,20 @@ bool decode_sequential(const std::uint8_t* data, std::size_t size, const Request
   kept->rows.begin(layout, colour, frame.precision == 12 ? 16 : 8, level, scan, out);
   const bool whole = decode_scan(data, size, frame, layout, level, scan, *kept);
   kept->segment.forget_large();
-  if (!whole && frame.precision == 12) {  // libjpeg has no 12 bits, and would say that instead
-    throw DecodeError("JPEG: the stream of 12 bits is damaged or cut off");
-  }
   return whole;
+}
+
+}  // namespace
+
+bool decode_sequential(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
+  Frame frame;
+  if (!read_frame(data, size, frame)) return false;
+  check_size(frame.width, frame.height, request.max_pixels);
+  if (decode_frame(data, size, frame, request, out)) return true;
+  if (!is_sequential_12bit(frame)) return false;
+  throw DecodeError(  // libjpeg has no 12 bits, and would say only that
+      "JPEG: the stream of 12 bits is damaged, cut off or of a kind that is not decoded (subsampled, several "
+      "scans)");
 }
 
 }  // namespace medshard::decode::jpeg

@@ -115,7 +115,7 @@ def main() -> None:
     for row in told:
         spread = row["ratio"]
         print(
-            f"{row['pictures']:13} {row['contestant']:18} {row['per_s']:7} /s, {row['peer']:16} {row['peer_per_s']:7} /s:"
+            f"{row['pictures']:13} {row['contestant']:17} {row['per_s']:7} /s, {row['peer']:15} {row['peer_per_s']:7} /s:"
             f" x{spread['median']} [{spread['lowest']}-{spread['highest']}]"
         )
 

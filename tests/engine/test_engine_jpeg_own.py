@@ -173,7 +173,7 @@ def test_twelve_bits() -> None:
     assert np.array_equal(part, whole[y0:y1, x0:x1])
     with pytest.raises(DecodeError, match="12 bits is damaged"):
         decode_image(stream[: len(stream) // 2])
-    with pytest.raises(DecodeError, match="12 bits is .*subsampled"):
+    with pytest.raises(DecodeError, match=r"12 bits is .*subsampled"):
         decode_image(random_jpeg((16, 16), FACTORS["4:2:0"], precision=12, before=adobe(0)))
 
 

@@ -114,10 +114,8 @@ def main() -> None:
     print(machine(), features()["simd"])
     for row in told:
         spread = row["ratio"]
-        print(
-            f"{row['pictures']:13} {row['contestant']:17} {row['per_s']:7} /s, {row['peer']:15} {row['peer_per_s']:7} /s:"
-            f" x{spread['median']} [{spread['lowest']}-{spread['highest']}]"
-        )
+        rate, other = f"{row['contestant']} {row['per_s']} /s", f"{row['peer']} {row['peer_per_s']} /s"
+        print(f"{row['pictures']:13} {rate:27} {other:27} x{spread['median']} [{spread['lowest']}-{spread['highest']}]")
 
 
 if __name__ == "__main__":

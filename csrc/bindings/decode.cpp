@@ -1,8 +1,12 @@
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
+
+#include <array>
 
 #include "bindings/buffer.hpp"
 #include "bindings/module.hpp"
 #include "decode/image.hpp"
+#include "decode/jpeg/indexed.hpp"
 
 namespace nb = nanobind;
 
@@ -13,7 +17,8 @@ namespace {
 nb::object as_array(decode::Pixels&& pixels) {
   auto* kept = new decode::Pixels(std::move(pixels));
   nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<decode::Pixels*>(p); });
-  const std::size_t shape[3] = {kept->height, kept->width, static_cast<std::size_t>(kept->channels)};
+  const std::size_t shape[3] = {kept->held.height(), kept->held.width(),
+                                static_cast<std::size_t>(kept->channels)};
   const std::size_t axes = kept->channels == 1 ? 2 : 3;
   const nb::dlpack::dtype type = kept->bits == 16 ? nb::dtype<std::uint16_t>() : nb::dtype<std::uint8_t>();
   return nb::cast(nb::ndarray<nb::numpy>(kept->bytes.data(), axes, shape, owner, nullptr, type));
@@ -29,6 +34,7 @@ nb::dict read_header(nb::handle data) {
   told["channels"] = header.channels;
   told["bits"] = header.bits;
   told["progressive"] = header.progressive;
+  told["orientation"] = header.orientation;
   return told;
 }
 
@@ -40,6 +46,33 @@ nb::object decode_image(nb::handle data, int reduce, std::uint64_t max_pixels) {
     decode::decode(buffer.data(), buffer.size(), {reduce, {}, max_pixels}, pixels);
   }
   return as_array(std::move(pixels));
+}
+
+// A part of a picture, and where it lies: ((x0, y0, x1, y1), pixels). For tests and benchmarks of the
+// decoders.
+nb::tuple decode_part(nb::handle data, int reduce, const std::array<std::uint32_t, 4>& region, int colour,
+                      bool own, std::uint64_t max_pixels) {
+  Buffer buffer(data);
+  decode::Pixels pixels;
+  decode::Request request{reduce, {region[0], region[1], region[2], region[3]}, max_pixels};
+  request.colour = static_cast<decode::Request::Colour>(colour);
+  request.own = own;
+  {
+    nb::gil_scoped_release release;
+    decode::decode(buffer.data(), buffer.size(), request, pixels);
+  }
+  const decode::Region held = pixels.held;
+  return nb::make_tuple(nb::make_tuple(held.x0, held.y0, held.x1, held.y1), as_array(std::move(pixels)));
+}
+
+nb::bytes index_jpeg(nb::handle data, int parts, std::uint64_t max_pixels) {
+  Buffer buffer(data);
+  std::vector<std::uint8_t> indexed;
+  {
+    nb::gil_scoped_release release;
+    indexed = decode::jpeg::make_indexed(buffer.data(), buffer.size(), parts, max_pixels);
+  }
+  return nb::bytes(indexed.data(), indexed.size());
 }
 
 nb::bytes encode_png(nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro> array, int level,
@@ -68,6 +101,9 @@ nb::bytes encode_png(nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro> array, i
 void bind_decode(nb::module_& m) {
   m.def("read_header", &read_header, nb::arg("data"));
   m.def("decode_image", &decode_image, nb::arg("data"), nb::arg("reduce"), nb::arg("max_pixels"));
+  m.def("decode_part", &decode_part, nb::arg("data"), nb::arg("reduce"), nb::arg("region"), nb::arg("colour"),
+        nb::arg("own"), nb::arg("max_pixels"));
+  m.def("index_jpeg", &index_jpeg, nb::arg("data"), nb::arg("parts"), nb::arg("max_pixels"));
   m.def("encode_png", &encode_png, nb::arg("array"), nb::arg("level"), nb::arg("strip_rows"));
 }
 

@@ -16,6 +16,7 @@ struct Header {
   int channels = 0;  // as decoded: 1, 3 or 4
   int bits = 8;      // as decoded: 8 or 16
   bool progressive = false;
+  int orientation = 1;  // of a JPEG with EXIF (2.32, 4.6.4): 1 to 8; decoding does not turn
 };
 
 // Columns x0 to x1 and rows y0 to y1 of a picture, the last ones not included.
@@ -28,9 +29,15 @@ struct Region {
 
 // What is wanted of a stream.
 struct Request {
+  // Which colours a JPEG's three components are: what its marks say by libjpeg's rules, as they are, or YCbCr
+  // (with four: CMYK, YCCK). DICOM says it outside of the stream.
+  enum class Colour { as_marked, none, ycc };
+
   int reduce = 1;  // 1, 2 or 4: a JPEG comes at that part of its size (ceil), made in the DCT domain
   Region region;   // of the reduced picture; what reaches beyond it is ignored; empty means all of it
   std::uint64_t max_pixels = 0;  // bounds the stored size
+  Colour colour = Colour::as_marked;
+  bool own = true;  // false: JPEG by libjpeg alone, for comparison
 };
 
 // Interleaved rows of a part of a picture; samples of 16 bits are in the machine's byte order.
@@ -51,8 +58,8 @@ Format sniff(const std::uint8_t* data, std::size_t size);
 // Without pixels. Throws DecodeError.
 Header read_header(const std::uint8_t* data, std::size_t size);
 
-// Grey, RGB or RGBA. Throws DecodeError: damaged, cut off, of an unsupported kind, or too large. `out` keeps
-// its memory between calls.
+// Grey, RGB or RGBA; four inks become RGB (jpeg/cmyk.hpp). Throws DecodeError: damaged, cut off, of an
+// unsupported kind, or too large. `out` keeps its memory between calls.
 void decode(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 
 void check_size(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels);

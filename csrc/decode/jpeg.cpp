@@ -1,67 +1,22 @@
-// JPEG through libjpeg-turbo's own interface, which can decode at half size and stop early.
-#include <csetjmp>
-#include <cstddef>
-#include <cstdio>
-// jpeglib.h needs size_t and FILE before it.
-#include <jerror.h>
-#include <jpeglib.h>
-
+// JPEG: our own decoder for sequential streams (jpeg/), libjpeg-turbo for all others and for whatever is
+// irregular.
 #include <string>
 
 #include "core/error.hpp"
 #include "decode/image.hpp"
+#include "decode/jpeg/cmyk.hpp"
+#include "decode/jpeg/decode.hpp"
+#include "decode/jpeg/frame.hpp"
+#include "decode/jpeg/library.hpp"
 
 namespace medshard::decode {
 namespace {
-
-struct ErrorManager {
-  jpeg_error_mgr base;
-  jpeg_progress_mgr progress;
-  std::jmp_buf escape;
-  char message[JMSG_LENGTH_MAX];
-};
-
-// Encoders write about ten scans. Each costs a pass over all blocks, however few bytes it has.
-constexpr int kMaxScans = 100;
-
-void on_error(j_common_ptr info) {
-  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
-  errors->base.format_message(info, errors->message);
-  std::longjmp(errors->escape, 1);
-}
-
-void on_message(j_common_ptr info, int level) {
-  if (level >= 0) return;
-  switch (info->err->msg_code) {
-    case JWRN_EXTRANEOUS_DATA:  // bytes between segments: the pixels are whole
-    case JWRN_JFIF_MAJOR:
-    case JWRN_ADOBE_XFORM:
-      return;
-    default:  // libjpeg would go on with grey blocks: such a picture is damaged
-      on_error(info);
-  }
-}
-
-void on_progress(j_common_ptr info) {
-  if (reinterpret_cast<j_decompress_ptr>(info)->input_scan_number <= kMaxScans) return;
-  auto* errors = reinterpret_cast<ErrorManager*>(info->err);
-  std::snprintf(errors->message, sizeof errors->message, "more than %d scans", kMaxScans);
-  std::longjmp(errors->escape, 1);
-}
-
-void no_output(j_common_ptr) {}
 
 // Owns the decompressor. Nothing with a destructor may live between setjmp and longjmp, so the functions
 // below keep their state here and in plain variables.
 class Decompressor {
  public:
-  Decompressor() {
-    info.err = jpeg_std_error(&errors.base);
-    errors.base.error_exit = on_error;
-    errors.base.emit_message = on_message;
-    errors.base.output_message = no_output;
-    errors.message[0] = '\0';
-  }
+  Decompressor() { info.err = errors.install(); }
   ~Decompressor() { jpeg_destroy_decompress(&info); }
   Decompressor(const Decompressor&) = delete;
   Decompressor& operator=(const Decompressor&) = delete;
@@ -70,15 +25,19 @@ class Decompressor {
   bool open(const std::uint8_t* data, std::size_t size) {
     if (setjmp(errors.escape)) return false;
     jpeg_create_decompress(&info);
-    errors.progress.progress_monitor = on_progress;
     info.progress = &errors.progress;
     jpeg_mem_src(&info, const_cast<unsigned char*>(data), static_cast<unsigned long>(size));
     return jpeg_read_header(&info, TRUE) == JPEG_HEADER_OK;
   }
 
-  bool start(int reduce) {
+  bool start(int reduce, Request::Colour colour) {
     if (setjmp(errors.escape)) return false;
-    info.out_color_space = info.num_components == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    const bool inks = info.num_components == 4;
+    if (colour != Request::Colour::as_marked && info.num_components > 1) {
+      const bool ycc = colour == Request::Colour::ycc;
+      info.jpeg_color_space = inks ? (ycc ? JCS_YCCK : JCS_CMYK) : (ycc ? JCS_YCbCr : JCS_RGB);
+    }
+    info.out_color_space = info.num_components == 1 ? JCS_GRAYSCALE : inks ? JCS_CMYK : JCS_RGB;
     info.scale_num = 1;
     info.scale_denom = reduce;
     info.dct_method = JDCT_ISLOW;
@@ -101,56 +60,38 @@ class Decompressor {
   }
 
   jpeg_decompress_struct info{};
-  ErrorManager errors{};
+  jpeg::LibraryErrors errors{};
 };
 
 void check_kind(const Decompressor& decompressor) {
   const auto& info = decompressor.info;
   if (info.data_precision != 8) throw DecodeError("JPEG: samples of other than 8 bits are not decoded");
-  if (info.num_components != 1 && info.num_components != 3) {
+  if (info.num_components != 1 && info.num_components != 3 && info.num_components != 4) {
     throw DecodeError("JPEG: pictures of " + std::to_string(info.num_components) +
                       " components are not decoded");
   }
 }
 
-// A header may promise a huge picture in a small stream: no memory is taken for what cannot be there. A
-// Huffman code spends at least one bit on each block of 8 x 8 samples; the arithmetic code has no such bound.
-void check_plausible(const jpeg_decompress_struct& info, std::size_t size) {
-  if (info.arith_code) return;
-  double blocks = 0;
-  for (int c = 0; c < info.num_components; ++c) {
-    blocks += static_cast<double>(info.comp_info[c].width_in_blocks) * info.comp_info[c].height_in_blocks;
+// Four inks a pixel to RGB, in place.
+void inks_to_rgb(Pixels& out) {
+  const std::size_t count = static_cast<std::size_t>(out.held.width()) * out.held.height();
+  std::uint8_t* bytes = out.bytes.data();
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint8_t* in = bytes + 4 * i;
+    const std::uint8_t c = in[0], m = in[1], y = in[2], k = in[3];
+    jpeg::cmyk_to_rgb(&c, &m, &y, &k, 1, bytes + 3 * i);
   }
-  if (blocks > 8.0 * static_cast<double>(size)) {
-    throw DecodeError("JPEG: " + std::to_string(size) + " bytes cannot hold " +
-                      std::to_string(info.image_width) + " x " + std::to_string(info.image_height) +
-                      " pixels");
-  }
+  out.channels = 3;
+  out.bytes.resize(out.row_bytes() * out.held.height());
 }
 
-}  // namespace
-
-Header read_jpeg_header(const std::uint8_t* data, std::size_t size) {
-  Decompressor decompressor;
-  if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
-  check_kind(decompressor);
-  Header header;
-  header.format = Format::jpeg;
-  header.width = decompressor.info.image_width;
-  header.height = decompressor.info.image_height;
-  header.channels = decompressor.info.num_components;
-  header.bits = 8;
-  header.progressive = decompressor.info.progressive_mode != FALSE;
-  return header;
-}
-
-void decode_jpeg(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
+void decode_by_libjpeg(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
   Decompressor decompressor;
   if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
   check_kind(decompressor);
   check_size(decompressor.info.image_width, decompressor.info.image_height, request.max_pixels);
-  check_plausible(decompressor.info, size);
-  if (!decompressor.start(request.reduce)) decompressor.fail("decoding cannot start");
+  jpeg::check_plausible(decompressor.info, size);
+  if (!decompressor.start(request.reduce, request.colour)) decompressor.fail("decoding cannot start");
   out.width = decompressor.info.output_width;
   out.height = decompressor.info.output_height;
   out.channels = decompressor.info.output_components;
@@ -159,6 +100,38 @@ void decode_jpeg(const std::uint8_t* data, std::size_t size, const Request& requ
   out.held = {0, 0, out.width, rows};
   out.bytes.resize(out.row_bytes() * rows);
   if (!decompressor.read_rows(out.bytes.data(), out.row_bytes(), rows)) decompressor.fail("rows are missing");
+  if (out.channels == 4) inks_to_rgb(out);
+}
+
+}  // namespace
+
+Header read_jpeg_header(const std::uint8_t* data, std::size_t size) {
+  Header header;
+  header.format = Format::jpeg;
+  jpeg::Frame frame;
+  if (jpeg::read_frame(data, size, frame) && (frame.precision == 8 || jpeg::is_sequential_12bit(frame))) {
+    header.width = frame.width;
+    header.height = frame.height;
+    header.channels = frame.count == 1 ? 1 : 3;
+    header.bits = frame.precision == 8 ? 8 : 16;
+    header.progressive = frame.marker == 0xC2;
+    header.orientation = frame.orientation;
+    return header;
+  }
+  Decompressor decompressor;
+  if (!decompressor.open(data, size)) decompressor.fail("the header cannot be read");
+  check_kind(decompressor);
+  header.width = decompressor.info.image_width;
+  header.height = decompressor.info.image_height;
+  header.channels = decompressor.info.num_components == 1 ? 1 : 3;
+  header.progressive = decompressor.info.progressive_mode != FALSE;
+  header.orientation = frame.orientation;
+  return header;
+}
+
+void decode_jpeg(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
+  if (request.own && jpeg::decode_sequential(data, size, request, out)) return;
+  decode_by_libjpeg(data, size, request, out);
 }
 
 std::string jpeg_version() {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medshard.engine import STRIP_ROWS, encode_png
+from medshard.engine import STRIP_ROWS, decode_image, encode_png, index_jpeg
 from medshard.errors import GeometryError, ReadError
 from medshard.facts.mask_labels import MaskLabels, foreground, label_map, pack_regions, single_channel
 from medshard.plan.row import MediaRef
@@ -144,7 +144,7 @@ def _read_image(
     out: ReadMedia,
 ) -> None:
     image = read_image(blobs[0])
-    extension, data = _stored(image)
+    extension, data = _stored(image, spec)
     part = f"{slot}.{extension}"
     policy = spec.renditions or renditions
     if policy is not None:
@@ -172,9 +172,14 @@ def _read_image(
     )
 
 
-def _stored(image: Image) -> tuple[str, bytes]:
+def _stored(image: Image, spec: MediaSlot) -> tuple[str, bytes]:
     if image.encoded is not None:
-        return image.encoded.extension, image.encoded.data
+        data = image.encoded.data
+        if image.encoded.extension == "jpg" and spec.jpeg == "indexed":
+            data = index_jpeg(data)
+            if not np.array_equal(decode_image(data), image.pixels):
+                raise ReadError("rewriting the JPEG changed its pixels", error_class="jpeg_indexed")
+        return image.encoded.extension, data
     pixels = _unsigned(image.pixels)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise ReadError(f"pixels of type {pixels.dtype} have no lossless 2D store", error_class="pixel_type")

@@ -64,6 +64,8 @@ class MediaSlot(Node):
         units: what the values are where the files cannot say it; a table by modality is not needed, one word is.
         spacing_yx_um: distance of pixel centres in micrometres, where no header has it; needs evidence.
         spacing_yx_mm: the same in millimetres.
+        jpeg: for images: ``indexed`` stores JPEG files rewritten without loss, with restart markers, so that crops
+            decode faster; without it they are stored as they are.
         view: projection or plane, as a concept name.
         renditions: smaller levels of large pictures; without it none, or what ``medshard build --renditions`` says.
         no_file: what a missing file means; without it the sample is left out and named.
@@ -84,6 +86,7 @@ class MediaSlot(Node):
     units: Unit | None = None
     spacing_yx_um: tuple[float, float] | None = None
     spacing_yx_mm: tuple[float, float] | None = None
+    jpeg: Literal["indexed"] | None = None
     view: str | None = None
     renditions: Renditions | None = None
     no_file: Absence | None = None
@@ -97,6 +100,8 @@ class MediaSlot(Node):
             raise ValueError(f"{', '.join(wrong)}: only for kind: mask, this slot is kind: {self.kind}")
         if self.renditions is not None and self.kind != "image":
             raise ValueError(f"renditions: only for kind: image, this slot is kind: {self.kind}")
+        if self.jpeg is not None and self.kind != "image":
+            raise ValueError(f"jpeg: only for kind: image, this slot is kind: {self.kind}")
         if self.layers is not None and self.instances is not None:
             raise ValueError("layers and instances exclude each other: a file is a layer or an instance")
         if (self.spacing_yx_um or self.spacing_yx_mm) and self.evidence is None:

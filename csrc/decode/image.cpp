@@ -55,7 +55,7 @@ Format sniff(const std::uint8_t* data, std::size_t size) {
   if (size >= 8 && std::memcmp(data, "\x89PNG\r\n\x1a\n", 8) == 0) return Format::png;
   if (is_jpeg2000(data, size)) return Format::jpeg2000;
   if (dicom::is_dicom(data, size)) return Format::dicom;
-  throw DecodeError("is neither a JPEG, PNG, JPEG-LS or JPEG 2000 stream nor a DICOM file");
+  throw DecodeError("is neither a JPEG nor a PNG stream, nor JPEG-LS, JPEG 2000 or DICOM");
 }
 
 Header read_header(const std::uint8_t* data, std::size_t size) {

@@ -238,11 +238,14 @@ bool is_dicom(const std::uint8_t* data, std::size_t size) {
 }
 
 File parse(const std::uint8_t* data, std::size_t size) {
-  if (!is_dicom(data, size)) throw DecodeError("DICOM: has no DICM prefix");
+  // Old files begin with group 0002, without preamble and prefix.
+  const bool bare = size >= 132 && read_u32(data, true) == 0x02000000u && data[4] == 'U' && data[5] == 'L';
+  if (!bare && !is_dicom(data, size)) throw DecodeError("DICOM: has no DICM prefix");
   File file;
   // Group 0002 is always explicit little endian (PS3.10 7.1).
-  Cursor meta(data + kPreamble, size - kPreamble);
-  std::size_t start = kPreamble;
+  const std::size_t begin = bare ? 0 : kPreamble;
+  Cursor meta(data + begin, size - begin);
+  std::size_t start = begin;
   Element element;
   while (meta.left() >= 8 && read_u16(meta.here(), false) == 0x0002 && meta.next({}, element)) {
     const std::uint8_t* value = meta.here();
@@ -250,7 +253,7 @@ File parse(const std::uint8_t* data, std::size_t size) {
       throw DecodeError("DICOM: the file meta information is cut off");
     }
     if (element.tag == 0x00020010u) file.transfer_syntax = text_of(value, element.length);
-    start = kPreamble + meta.place();
+    start = begin + meta.place();
   }
   const std::string root = "1.2.840.10008.1.2";
   if (file.transfer_syntax.compare(0, root.size(), root) != 0) {

@@ -113,8 +113,9 @@ ValueType Frames::type_of(const Wanted& wanted) const {
     return file_.is_signed ? ValueType::i16 : ValueType::u16;
   }
   if (!is_whole(file_.slope) || !is_whole(file_.intercept)) return ValueType::f32;
-  const double low = file_.is_signed ? -std::ldexp(1.0, value_bits_ - 1) : 0.0;
-  const double high = std::ldexp(1.0, file_.is_signed ? value_bits_ - 1 : value_bits_) - 1;
+  const int bits = file_.bits_stored;
+  const double low = file_.is_signed ? -std::ldexp(1.0, bits - 1) : 0.0;
+  const double high = std::ldexp(1.0, file_.is_signed ? bits - 1 : bits) - 1;
   const double ends[2] = {low * file_.slope + file_.intercept, high * file_.slope + file_.intercept};
   const double least = std::min(ends[0], ends[1]), most = std::max(ends[0], ends[1]);
   if (least >= -32768 && most <= 32767) return ValueType::i16;
@@ -133,6 +134,9 @@ void Frames::read(int frame, const Wanted& wanted, std::uint8_t* out, Scratch& s
   if (applies_rescale(wanted)) {
     mapping.slope = file_.slope;
     mapping.intercept = file_.intercept;
+  }
+  if (applies_rescale(wanted) && value_bits_ > file_.bits_stored && !fit_bits(found.samples, mapping, file_.bits_stored)) {
+    throw DecodeError("DICOM: the stream has values beyond BitsStored, on which the type of rescaled values rests");
   }
   write_values(found.samples, mapping, out);
   if (found.is_ybr && wanted.as_rgb) ybr_to_rgb(out, samples_ / 3);

@@ -11,19 +11,21 @@ namespace {
 // Loops are kept plain: the compiler makes vectors of each. `Wide` has the sign that the values shall have.
 template <typename Stored, typename Wide, typename Out>
 void write_as(const std::uint8_t* in, std::size_t count, const Mapping& mapping, Out* out) {
+  using Unsigned = std::make_unsigned_t<Wide>;
   constexpr int width = static_cast<int>(sizeof(Wide) * 8);
-  const int junk = mapping.used_bits > 0 && mapping.used_bits < width ? width - mapping.used_bits : 0;
+  const bool has_junk = mapping.used_bits > 0 && mapping.used_bits < width;
+  // Masked, and the sign bit carried upwards by (v ^ s) - s: shifts by a variable would not become vectors.
+  const auto mask = static_cast<Unsigned>(has_junk ? (1u << mapping.used_bits) - 1 : ~0u);
+  const auto sign = static_cast<Unsigned>(has_junk && mapping.is_signed ? 1u << (mapping.used_bits - 1) : 0u);
   // Samples lie in a file wherever they lie: unaligned.
   const auto stored = [in](std::size_t i) {
     Stored value;
     std::memcpy(&value, in + i * sizeof value, sizeof value);
     return value;
   };
-  const auto used = [stored, junk](std::size_t i) {
-    const Stored value = stored(i);
-    using Unsigned = std::make_unsigned_t<Wide>;
-    const auto lifted = static_cast<Unsigned>(static_cast<Unsigned>(static_cast<Wide>(value)) << junk);
-    return static_cast<Wide>(static_cast<Wide>(lifted) >> junk);
+  const auto used = [stored, mask, sign](std::size_t i) {
+    const auto value = static_cast<Unsigned>(static_cast<Wide>(stored(i)));
+    return static_cast<Wide>(static_cast<Unsigned>(static_cast<Unsigned>((value & mask) ^ sign) - sign));
   };
   if constexpr (std::is_floating_point_v<Out>) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -33,7 +35,7 @@ void write_as(const std::uint8_t* in, std::size_t count, const Mapping& mapping,
     const auto slope = static_cast<std::int64_t>(mapping.slope);
     const auto intercept = static_cast<std::int64_t>(mapping.intercept);
     for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<Out>(used(i) * slope + intercept);
-  } else if (mapping.slope == 1.0 && mapping.intercept == 0.0 && junk == 0) {
+  } else if (mapping.slope == 1.0 && mapping.intercept == 0.0 && !has_junk) {
     for (std::size_t i = 0; i < count; ++i) out[i] = static_cast<Out>(stored(i));
   } else if (mapping.slope == 1.0) {
     const auto intercept = static_cast<std::uint16_t>(static_cast<std::int64_t>(mapping.intercept));
@@ -105,6 +107,27 @@ void write_values(const Samples& samples, const Mapping& mapping, std::uint8_t* 
     case ValueType::f32:
       return write_to<float>(samples, mapping, out);
   }
+}
+
+bool fit_bits(const Samples& samples, const Mapping& mapping, int bits) {
+  constexpr std::size_t kBlock = 4096;
+  std::int16_t values[kBlock];
+  Mapping plain = mapping;
+  plain.type = ValueType::i16;  // also for unsigned ones: only bits are looked at
+  plain.slope = 1.0;
+  plain.intercept = 0.0;
+  std::uint16_t seen = 0;
+  for (std::size_t first = 0; first < samples.count; first += kBlock) {
+    Samples block = samples;
+    block.data += first * (samples.bits / 8);
+    block.count = std::min(kBlock, samples.count - first);
+    write_values(block, plain, reinterpret_cast<std::uint8_t*>(values));
+    for (std::size_t i = 0; i < block.count; ++i) {
+      const int value = values[i];
+      seen |= static_cast<std::uint16_t>(mapping.is_signed ? value ^ (value >> 15) : value);
+    }
+  }
+  return seen >> (mapping.is_signed ? bits - 1 : bits) == 0;
 }
 
 void ybr_to_rgb(std::uint8_t* pixels, std::size_t count) {

@@ -28,6 +28,9 @@ struct Mapping {
 // i16: modulo 2^16, which is exact where the caller knows that all values fit. f32: computed in double.
 void write_values(const Samples& samples, const Mapping& mapping, std::uint8_t* out);
 
+// Whether the values, without junk and before the rescale, are what this many bits can say.
+bool fit_bits(const Samples& samples, const Mapping& mapping, int bits);
+
 // YBR_FULL to RGB in place, 8 bits, interleaved (PS3.3 C.7.6.3.1.2), rounded half up.
 void ybr_to_rgb(std::uint8_t* pixels, std::size_t count);
 

@@ -25,9 +25,10 @@ setup: $(VENV)/.installed
 system:
 	@missing=""; \
 	command -v g++ >/dev/null || missing="$$missing g++"; \
-	for header in jpeglib.h:libjpeg-dev spng.h:libspng-dev; do \
+	for header in jpeglib.h:libjpeg-dev spng.h:libspng-dev zlib.h:zlib1g-dev charls/charls.h:libcharls-dev \
+	  openjpeg.h:libopenjp2-7-dev; do \
 	  printf '#include <stddef.h>\n#include <stdio.h>\n#include <%s>\n' "$${header%%:*}" | \
-	    c++ -xc++ -fsyntax-only - 2>/dev/null || missing="$$missing $${header##*:}"; \
+	    c++ -xc++ -fsyntax-only -I/usr/include/openjpeg-2.5 -I/usr/include/openjpeg-2.4 - 2>/dev/null || missing="$$missing $${header##*:}"; \
 	done; \
 	$(PYTHON) -c "import ensurepip" 2>/dev/null || missing="$$missing python3-venv"; \
 	$(PYTHON) -c "import os, sys, sysconfig; \

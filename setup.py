@@ -13,7 +13,7 @@ from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-APT_LINE = "apt-get install g++ cmake libjpeg-dev libspng-dev"
+APT_LINE = "apt-get install g++ cmake libjpeg-dev libspng-dev zlib1g-dev libcharls-dev libopenjp2-7-dev"
 
 
 class CMakeBuild(build_ext):

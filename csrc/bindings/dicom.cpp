@@ -18,7 +18,8 @@ namespace {
 
 using dicom::ValueType;
 
-// A thread keeps this much between calls: memory that is given back and taken again costs more than decoding does.
+// A thread keeps this much between calls: memory that is given back and taken again costs more than decoding
+// does.
 constexpr std::size_t kKeptBytes = 64ul << 20;
 
 nb::dlpack::dtype dtype_of(ValueType type) {
@@ -56,8 +57,7 @@ Decoded decode_frames(const Buffer& buffer, const std::optional<std::vector<int>
   const dicom::Frames frames(file);
   Decoded decoded;
   decoded.type = frames.type_of(wanted);
-  const std::size_t count =
-      wanted_frames ? wanted_frames->size() : static_cast<std::size_t>(frames.count());
+  const std::size_t count = wanted_frames ? wanted_frames->size() : static_cast<std::size_t>(frames.count());
   const std::size_t frame_bytes = frames.samples() * dicom::bytes_of(decoded.type);
   if (count > 0 && frame_bytes > max_bytes / count) {
     throw DecodeError("DICOM: " + std::to_string(count) + " frames of " + std::to_string(frame_bytes) +
@@ -79,8 +79,8 @@ Decoded decode_frames(const Buffer& buffer, const std::optional<std::vector<int>
   return decoded;
 }
 
-nb::object read_dicom_frames(nb::handle data, std::optional<std::vector<int>> frames, bool rescale, bool as_rgb,
-                             std::uint64_t max_bytes) {
+nb::object read_dicom_frames(nb::handle data, std::optional<std::vector<int>> frames, bool rescale,
+                             bool as_rgb, std::uint64_t max_bytes) {
   Buffer buffer(data);
   Decoded decoded;
   {
@@ -120,8 +120,8 @@ nb::dict read_dicom_header(nb::handle data) {
 
 void bind_dicom(nb::module_& m) {
   m.def("read_dicom_header", &read_dicom_header, nb::arg("data"));
-  m.def("read_dicom_frames", &read_dicom_frames, nb::arg("data"), nb::arg("frames").none(), nb::arg("rescale"),
-        nb::arg("as_rgb"), nb::arg("max_bytes"));
+  m.def("read_dicom_frames", &read_dicom_frames, nb::arg("data"), nb::arg("frames").none(),
+        nb::arg("rescale"), nb::arg("as_rgb"), nb::arg("max_bytes"));
 }
 
 }  // namespace medshard::bindings

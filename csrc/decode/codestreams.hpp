@@ -1,5 +1,6 @@
-// Streams of the codecs that DICOM encapsulates, beside JPEG: components as they are coded, interleaved, in 8 bits
-// where their precision allows it and else in 16 bits of the machine's byte order; signed ones in two's complement.
+// Streams of the codecs that DICOM encapsulates, beside JPEG: components as they are coded, interleaved, in 8
+// bits where their precision allows it and else in 16 bits of the machine's byte order; signed ones in two's
+// complement.
 #pragma once
 
 #include <string>
@@ -15,7 +16,8 @@ void decode_jpeg_lossless(const std::uint8_t* data, std::size_t size, const Requ
 Header read_jpegls_header(const std::uint8_t* data, std::size_t size);
 void decode_jpegls(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 
-// Also HTJ2K, and the JP2 format around either. `reduce` discards levels of resolution; a region is decoded alone.
+// Also HTJ2K, and the JP2 format around either. `reduce` discards levels of resolution; a region is decoded
+// alone.
 Header read_jpeg2000_header(const std::uint8_t* data, std::size_t size);
 void decode_jpeg2000(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 bool is_jpeg2000(const std::uint8_t* data, std::size_t size);

@@ -59,8 +59,8 @@ Format sniff(const std::uint8_t* data, std::size_t size);
 Header read_header(const std::uint8_t* data, std::size_t size);
 
 // Grey, RGB or RGBA. Signed samples come in 16 bits as value + 32768, as int16 pixels lie in a PNG
-// (medshard/shards/sample_parts.py: INT16_OFFSET). Throws DecodeError: damaged, cut off, of an unsupported kind, or
-// too large. `out` keeps its memory between calls.
+// (medshard/shards/sample_parts.py: INT16_OFFSET). Throws DecodeError: damaged, cut off, of an unsupported
+// kind, or too large. `out` keeps its memory between calls.
 void decode(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 
 void check_size(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels);

@@ -98,7 +98,8 @@ class Codestream {
         return static_cast<OPJ_INT32>(std::min<std::uint64_t>(place, end));
       };
       if (!opj_set_decode_area(codec_.get(), image_.get(), edge(region.x0, image_->x0, image_->x1),
-                               edge(region.y0, image_->y0, image_->y1), edge(region.x1, image_->x0, image_->x1),
+                               edge(region.y0, image_->y0, image_->y1),
+                               edge(region.x1, image_->x0, image_->x1),
                                edge(region.y1, image_->y0, image_->y1))) {
         fail("the region cannot be decoded");
       }
@@ -133,7 +134,8 @@ class Codestream {
         throw DecodeError("JPEG 2000: components that differ in size or precision are not decoded");
       }
       if (component.prec < 1 || component.prec > 16) {
-        throw DecodeError("JPEG 2000: samples of " + std::to_string(component.prec) + " bits are not decoded");
+        throw DecodeError("JPEG 2000: samples of " + std::to_string(component.prec) +
+                          " bits are not decoded");
       }
     }
   }
@@ -182,9 +184,11 @@ void decode_jpeg2000(const std::uint8_t* data, std::size_t size, const Request& 
   Codestream codestream(data, size, request.reduce);
   check_size(codestream.width(), codestream.height(), request.max_pixels);
   const auto reduced = [&](std::uint32_t length) {
-    return (length + static_cast<std::uint32_t>(request.reduce) - 1) / static_cast<std::uint32_t>(request.reduce);
+    return (length + static_cast<std::uint32_t>(request.reduce) - 1) /
+           static_cast<std::uint32_t>(request.reduce);
   };
-  // Where the picture's corner is not at the origin its levels round elsewhere; such streams are decoded whole.
+  // Where the picture's corner is not at the origin its levels round elsewhere; such streams are decoded
+  // whole.
   const bool at_origin = codestream.image().x0 == 0 && codestream.image().y0 == 0;
   if (!at_origin && request.reduce > 1) throw DecodeError("JPEG 2000: an offset picture is not reduced");
   out.width = reduced(codestream.width());
@@ -218,7 +222,8 @@ std::string jpeg2000_version() { return opj_version(); }
 // The high-throughput block decoder came with 2.5.0.
 bool has_htj2k() {
   int major = 0, minor = 0;
-  return std::sscanf(opj_version(), "%d.%d", &major, &minor) == 2 && (major > 2 || (major == 2 && minor >= 5));
+  return std::sscanf(opj_version(), "%d.%d", &major, &minor) == 2 &&
+         (major > 2 || (major == 2 && minor >= 5));
 }
 
 #else
@@ -226,7 +231,8 @@ bool has_htj2k() {
 namespace {
 [[noreturn]] void absent() {
   throw DecodeError(
-      "JPEG 2000: the codec is not built in; apt-get install libopenjp2-7-dev and build medshard again; the Python "
+      "JPEG 2000: the codec is not built in; apt-get install libopenjp2-7-dev and build medshard again; the "
+      "Python "
       "plug-in is used instead where one is installed");
 }
 }  // namespace

@@ -1,8 +1,9 @@
-// Lossless JPEG, process 14 (T.81 annex H): Huffman coded differences to one of seven predictions, 2 to 16 bits.
+// Lossless JPEG, process 14 (T.81 annex H): Huffman coded differences to one of seven predictions, 2 to 16
+// bits.
 //
-// Two things make it fast. The stuffed zero bytes are taken out before decoding, so that a refill is one load of eight
-// bytes; and the table's entry holds the whole difference wherever code and difference fit its index, so that most
-// samples cost one look-up.
+// Two things make it fast. The stuffed zero bytes are taken out before decoding, so that a refill is one load
+// of eight bytes; and the table's entry holds the whole difference wherever code and difference fit its
+// index, so that most samples cost one look-up.
 #include <algorithm>
 #include <cstring>
 
@@ -18,13 +19,15 @@ namespace {
 constexpr int kIndexBits = 12;
 constexpr int kLongestCode = 16;
 
-// An entry: the difference in the upper 16 bits, below it the bits that it takes; kSlow where it does not fit.
+// An entry: the difference in the upper 16 bits, below it the bits that it takes; kSlow where it does not
+// fit.
 constexpr std::uint32_t kSlow = 0xFF;
 
 struct HuffmanTable {
   bool defined = false;
   std::uint32_t entries[1 << kIndexBits];
-  // Codes longer than the index (T.81 F.2.2.3), left-aligned in 16 bits: beyond[l] is past the last code of length l.
+  // Codes longer than the index (T.81 F.2.2.3), left-aligned in 16 bits: beyond[l] is past the last code of
+  // length l.
   std::uint32_t beyond[kLongestCode + 2];
   int offset[kLongestCode + 1];
   std::uint8_t sizes[256];
@@ -53,8 +56,8 @@ void define(HuffmanTable& table, const std::uint8_t* lengths, const std::uint8_t
       const int rest = kIndexBits - length - extra;
       for (std::uint32_t bits = 0; bits < 1u << extra; ++bits) {
         const int difference = size == 16 ? 32768 : size == 0 ? 0 : extended(bits, size);
-        const std::uint32_t entry =
-            static_cast<std::uint32_t>(difference & 0xFFFF) << 16 | static_cast<std::uint32_t>(length + extra);
+        const std::uint32_t entry = static_cast<std::uint32_t>(difference & 0xFFFF) << 16 |
+                                    static_cast<std::uint32_t>(length + extra);
         const std::uint32_t first = ((code << extra) | bits) << rest;
         std::fill_n(table.entries + first, std::size_t{1} << rest, entry);
       }
@@ -173,10 +176,11 @@ struct Scan {
 
 using Row = std::uint16_t*;
 
-// `from` is the first column: its own prediction is made by the caller. Four look-ups of 12 bits fit one refill.
+// `from` is the first column: its own prediction is made by the caller. Four look-ups of 12 bits fit one
+// refill.
 template <int kPredictor>
-void decode_row(Bits& bits, const HuffmanTable& table, Row row, const std::uint16_t* above, std::size_t stride,
-                std::size_t width) {
+void decode_row(Bits& bits, const HuffmanTable& table, Row row, const std::uint16_t* above,
+                std::size_t stride, std::size_t width) {
   std::uint32_t left = row[0];
   const auto step = [&](std::size_t x) {
     const std::size_t at = x * stride;
@@ -235,7 +239,8 @@ class Picture {
     while (missing != 0) {
       const int marker = next_marker(place);
       if (marker == 0xD9) damaged("scans are missing");
-      const std::size_t length = place + 2 <= size_ ? static_cast<std::size_t>(data_[place]) << 8 | data_[place + 1] : 0;
+      const std::size_t length =
+          place + 2 <= size_ ? static_cast<std::size_t>(data_[place]) << 8 | data_[place + 1] : 0;
       if (length < 2 || length > size_ - place) damaged("a segment is cut off");
       const std::uint8_t* body = data_ + place + 2;
       const std::size_t held = length - 2;
@@ -263,7 +268,8 @@ class Picture {
 
  private:
   int next_marker(std::size_t& place) const {
-    while (place + 1 < size_ && !(data_[place] == 0xFF && data_[place + 1] != 0xFF && data_[place + 1] != 0)) ++place;
+    while (place + 1 < size_ && !(data_[place] == 0xFF && data_[place + 1] != 0xFF && data_[place + 1] != 0))
+      ++place;
     if (place + 1 >= size_) damaged("is cut off");
     place += 2;
     return data_[place - 1];

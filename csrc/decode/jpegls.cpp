@@ -97,7 +97,8 @@ std::string jpegls_version() { return charls_get_version_string(); }
 namespace {
 [[noreturn]] void absent() {
   throw DecodeError(
-      "JPEG-LS: the codec is not built in; apt-get install libcharls-dev and build medshard again; the Python "
+      "JPEG-LS: the codec is not built in; apt-get install libcharls-dev and build medshard again; the "
+      "Python "
       "plug-in is used instead where one is installed");
 }
 }  // namespace

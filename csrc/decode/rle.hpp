@@ -7,7 +7,8 @@
 
 namespace medshard::decode {
 
-// The segments one after another, each of `plane` bytes; `out` is a little longer than they are. Throws DecodeError.
+// The segments one after another, each of `plane` bytes; `out` is a little longer than they are. Throws
+// DecodeError.
 void decode_rle(const std::uint8_t* data, std::size_t size, int segments, std::size_t plane,
                 std::vector<std::uint8_t>& out);
 

@@ -25,18 +25,16 @@ struct SyntaxRow {
 
 // PS3.6 table A-1, without its root 1.2.840.10008.1.2
 constexpr SyntaxRow kSyntaxes[] = {
-    {".4.50", Coding::jpeg},           // baseline, 8 bits
-    {".4.51", Coding::jpeg},           // extended, 8 or 12 bits
-    {".4.57", Coding::jpeg_lossless},  // process 14
-    {".4.70", Coding::jpeg_lossless},  // process 14, first predictor
-    {".4.80", Coding::jpegls},         // lossless
-    {".4.81", Coding::jpegls},         // near-lossless
-    {".4.90", Coding::jpeg2000},       // lossless
-    {".4.91", Coding::jpeg2000},
-    {".4.201", Coding::htj2k},  // lossless
-    {".4.202", Coding::htj2k},  // lossless, by resolution
-    {".4.203", Coding::htj2k},
-    {".5", Coding::rle},
+    {".4.50", Coding::jpeg},                                      // baseline, 8 bits
+    {".4.51", Coding::jpeg},                                      // extended, 8 or 12 bits
+    {".4.57", Coding::jpeg_lossless},                             // process 14
+    {".4.70", Coding::jpeg_lossless},                             // process 14, first predictor
+    {".4.80", Coding::jpegls},                                    // lossless
+    {".4.81", Coding::jpegls},                                    // near-lossless
+    {".4.90", Coding::jpeg2000},                                  // lossless
+    {".4.91", Coding::jpeg2000},      {".4.201", Coding::htj2k},  // lossless
+    {".4.202", Coding::htj2k},                                    // lossless, by resolution
+    {".4.203", Coding::htj2k},        {".5", Coding::rle},
 };
 
 std::string text_of(const std::uint8_t* data, std::size_t size) {
@@ -45,6 +43,14 @@ std::string text_of(const std::uint8_t* data, std::size_t size) {
   if (first == std::string::npos) return "";
   text.erase(text.find_last_not_of(std::string(" \0", 2)) + 1);
   return text.substr(std::min(first, text.size()));
+}
+
+// A code string (PS3.5 6.2, CS); empty where it is none, so that nothing else is ever told of a damaged file.
+std::string code_of(const std::uint8_t* data, std::size_t size) {
+  std::string text = text_of(data, size);
+  const bool is_code = text.size() <= 16 &&
+                       text.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_ ") == std::string::npos;
+  return is_code ? text : "";
 }
 
 // The first of several values; false where it is no finite number.
@@ -99,7 +105,7 @@ class Reader {
         file_.samples = whole(element, value);
         break;
       case 0x00280004u:
-        file_.photometric = text_of(value, element.length);
+        file_.photometric = code_of(value, element.length);
         break;
       case 0x00280006u:
         file_.planar = whole(element, value) == 1;
@@ -226,7 +232,8 @@ std::vector<std::uint8_t> inflate_all(const std::uint8_t* data, std::size_t size
     made += room - stream.avail_out;
   }
   inflateEnd(&stream);
-  if (code != Z_STREAM_END) throw DecodeError("DICOM: the deflated data set is damaged, cut off or too large");
+  if (code != Z_STREAM_END)
+    throw DecodeError("DICOM: the deflated data set is damaged, cut off or too large");
   out.resize(made);
   return out;
 }
@@ -266,7 +273,8 @@ File parse(const std::uint8_t* data, std::size_t size) {
   for (const SyntaxRow& row : kSyntaxes) {
     if (rest == row.uid) file.coding = row.coding;
   }
-  if (file.coding == Coding::other) throw DecodeError("DICOM: pixels of this transfer syntax are not decoded");
+  if (file.coding == Coding::other)
+    throw DecodeError("DICOM: pixels of this transfer syntax are not decoded");
   Reader reader(file, encoding);
   if (rest == ".1.99") {
     file.inflated = inflate_all(data + start, size - start);

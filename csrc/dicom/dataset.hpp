@@ -23,7 +23,7 @@ struct File {
   int rows = 0, columns = 0, samples = 1, frames = 1;
   int bits_allocated = 0, bits_stored = 0, high_bit = 0;
   bool is_signed = false;
-  bool planar = false;       // PlanarConfiguration 1
+  bool planar = false;  // PlanarConfiguration 1
   std::string photometric;
   bool has_palette = false;  // a Palette Color Lookup Table Descriptor is there
   bool has_modality_lut = false;
@@ -43,12 +43,12 @@ struct File {
 // By the prefix of PS3.10 7.1.
 bool is_dicom(const std::uint8_t* data, std::size_t size);
 
-// Throws DecodeError: no DICM prefix, damaged, nested too deep, or without pixels. The bytes must outlive the file.
-// Messages never hold values of the data set.
+// Throws DecodeError: no DICM prefix, damaged, nested too deep, or without pixels. The bytes must outlive the
+// file. Messages never hold values of the data set.
 File parse(const std::uint8_t* data, std::size_t size);
 
-// The fragments of each frame (PS3.5 A.4), as indices first to last, the last not included. Throws DecodeError when
-// they cannot be told apart.
+// The fragments of each frame (PS3.5 A.4), as indices first to last, the last not included. Throws
+// DecodeError when they cannot be told apart.
 struct FrameFragments {
   std::size_t first = 0, last = 0;
   std::size_t length = 0;  // of the first fragment, where only a part of it is the frame; 0 means all

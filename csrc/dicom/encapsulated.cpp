@@ -8,7 +8,8 @@
 namespace medshard::dicom {
 namespace {
 
-// Where a coded picture ends in JPEG, JPEG-LS (T.81 B.1.1.3) and JPEG 2000 (15444-1 A.4.4) alike: FF D9, with padding.
+// Where a coded picture ends in JPEG, JPEG-LS (T.81 B.1.1.3) and JPEG 2000 (15444-1 A.4.4) alike: FF D9, with
+// padding.
 bool ends_picture(const Span& fragment) {
   const std::size_t looked = std::min<std::size_t>(fragment.size, 10);
   const std::uint8_t* tail = fragment.data + fragment.size - looked;

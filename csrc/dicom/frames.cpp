@@ -19,7 +19,8 @@ bool is_ybr_full(const std::string& photometric) {
 
 bool is_whole(double value) { return value == std::floor(value) && std::fabs(value) < 1 << 30; }
 
-// Precision and sign in the SIZ segment (15444-1 A.5.1), after the boxes of a JP2 file; 0 where there is none.
+// Precision and sign in the SIZ segment (15444-1 A.5.1), after the boxes of a JP2 file; 0 where there is
+// none.
 int jpeg2000_precision(const Span& coded, bool& is_signed) {
   std::size_t place = 0;
   if (coded.size >= 12 && std::memcmp(coded.data, "\0\0\0\x0CjP  ", 8) == 0) {
@@ -34,7 +35,8 @@ int jpeg2000_precision(const Span& coded, bool& is_signed) {
 }
 
 template <typename Sample>
-void interleave(const std::uint8_t* planes, std::size_t pixels, std::size_t channels, std::vector<std::uint8_t>& out) {
+void interleave(const std::uint8_t* planes, std::size_t pixels, std::size_t channels,
+                std::vector<std::uint8_t>& out) {
   out.resize(pixels * channels * sizeof(Sample));
   const auto* in = reinterpret_cast<const Sample*>(planes);
   auto* to = reinterpret_cast<Sample*>(out.data());
@@ -43,8 +45,9 @@ void interleave(const std::uint8_t* planes, std::size_t pixels, std::size_t chan
   }
 }
 
-// What libjpeg takes the three components of a JPEG for, and what pydicom does (DICOM's PhotometricInterpretation,
-// corrected by the stream). Only where both agree is the picture that we give the one that the file means.
+// What libjpeg takes the three components of a JPEG for, and what pydicom does (DICOM's
+// PhotometricInterpretation, corrected by the stream). Only where both agree is the picture that we give the
+// one that the file means.
 bool jpeg_colours_agree(const decode::JpegMarkers& markers, const std::string& photometric) {
   const auto named = [&](const char* ids) { return std::equal(ids, ids + 3, markers.ids); };
   bool taken_as_ybr = true;
@@ -101,7 +104,9 @@ bool Frames::is_grey() const {
   return file_.samples == 1 && (file_.photometric == "MONOCHROME1" || file_.photometric == "MONOCHROME2");
 }
 
-bool Frames::applies_rescale(const Wanted& wanted) const { return wanted.rescale && file_.has_rescale && is_grey(); }
+bool Frames::applies_rescale(const Wanted& wanted) const {
+  return wanted.rescale && file_.has_rescale && is_grey();
+}
 
 ValueType Frames::type_of(const Wanted& wanted) const {
   if (wanted.rescale && is_grey()) {
@@ -119,7 +124,8 @@ ValueType Frames::type_of(const Wanted& wanted) const {
   const double ends[2] = {low * file_.slope + file_.intercept, high * file_.slope + file_.intercept};
   const double least = std::min(ends[0], ends[1]), most = std::max(ends[0], ends[1]);
   if (least >= -32768 && most <= 32767) return ValueType::i16;
-  if (least < -2147483648.0 || most > 2147483647.0) throw DecodeError("DICOM: rescaled values do not fit 32 bits");
+  if (least < -2147483648.0 || most > 2147483647.0)
+    throw DecodeError("DICOM: rescaled values do not fit 32 bits");
   return ValueType::i32;
 }
 
@@ -135,8 +141,10 @@ void Frames::read(int frame, const Wanted& wanted, std::uint8_t* out, Scratch& s
     mapping.slope = file_.slope;
     mapping.intercept = file_.intercept;
   }
-  if (applies_rescale(wanted) && value_bits_ > file_.bits_stored && !fit_bits(found.samples, mapping, file_.bits_stored)) {
-    throw DecodeError("DICOM: the stream has values beyond BitsStored, on which the type of rescaled values rests");
+  if (applies_rescale(wanted) && value_bits_ > file_.bits_stored &&
+      !fit_bits(found.samples, mapping, file_.bits_stored)) {
+    throw DecodeError(
+        "DICOM: the stream has values beyond BitsStored, on which the type of rescaled values rests");
   }
   write_values(found.samples, mapping, out);
   if (found.is_ybr && wanted.as_rgb) ybr_to_rgb(out, samples_ / 3);
@@ -171,12 +179,14 @@ void Frames::read_part(const decode::Request& request, decode::Pixels& out, Scra
   if (found.is_ybr) ybr_to_rgb(out.bytes.data(), part.count / 3);
 }
 
-Frames::Stored Frames::stored(int frame, const decode::Request& request, bool as_rgb, Scratch& scratch) const {
+Frames::Stored Frames::stored(int frame, const decode::Request& request, bool as_rgb,
+                              Scratch& scratch) const {
   if (frame < 0 || frame >= file_.frames) {
     throw DecodeError("DICOM: frame " + std::to_string(frame) + " of " + std::to_string(file_.frames) +
                       " is asked for");
   }
-  const auto width = static_cast<std::uint32_t>(file_.columns), height = static_cast<std::uint32_t>(file_.rows);
+  const auto width = static_cast<std::uint32_t>(file_.columns),
+             height = static_cast<std::uint32_t>(file_.rows);
   decode::check_size(width, height, request.max_pixels);
   Stored found;
   if (file_.coding == Coding::native) {
@@ -209,10 +219,12 @@ Span Frames::joined(int frame, Scratch& scratch) const {
 }
 
 Frames::Stored Frames::native(int frame, Scratch& scratch) const {
-  const std::size_t sample_bits = file_.bits_allocated == 1 ? 1 : static_cast<std::size_t>(file_.bits_allocated);
+  const std::size_t sample_bits =
+      file_.bits_allocated == 1 ? 1 : static_cast<std::size_t>(file_.bits_allocated);
   // YBR_FULL_422 has one Cb and one Cr for two pixels (PS3.3 C.7.6.3.1.2).
   const bool halved = file_.photometric == "YBR_FULL_422";
-  if (halved && (file_.columns % 2 != 0 || file_.planar)) throw DecodeError("DICOM: YBR_FULL_422 of this layout");
+  if (halved && (file_.columns % 2 != 0 || file_.planar))
+    throw DecodeError("DICOM: YBR_FULL_422 of this layout");
   const std::size_t frame_bits = (halved ? samples_ / 3 * 2 : samples_) * sample_bits;
   const std::size_t frames = static_cast<std::size_t>(file_.frames);
   const std::size_t expected = (frame_bits * frames + 7) / 8, padded = expected + expected % 2;
@@ -303,7 +315,8 @@ Frames::Stored Frames::run_length(const Span& coded, Scratch& scratch) const {
   return found;
 }
 
-Frames::Stored Frames::coded(const Span& coded, const decode::Request& request, bool as_rgb, Scratch& scratch) const {
+Frames::Stored Frames::coded(const Span& coded, const decode::Request& request, bool as_rgb,
+                             Scratch& scratch) const {
   decode::Pixels& pixels = scratch.pixels;
   Stored found;
   decode::JpegMarkers markers;
@@ -311,8 +324,10 @@ Frames::Stored Frames::coded(const Span& coded, const decode::Request& request, 
   std::uint32_t reduce = 1;
   pixels.is_signed = false;
   if (file_.coding != Coding::jpeg2000 && file_.coding != Coding::htj2k) {
-    if (!decode::scan_markers(coded.data, coded.size, markers)) throw DecodeError("DICOM: a frame is no JPEG stream");
-    const bool named = std::equal(markers.ids, markers.ids + 3, "RGB") || std::equal(markers.ids, markers.ids + 3, "rgb");
+    if (!decode::scan_markers(coded.data, coded.size, markers))
+      throw DecodeError("DICOM: a frame is no JPEG stream");
+    const bool named =
+        std::equal(markers.ids, markers.ids + 3, "RGB") || std::equal(markers.ids, markers.ids + 3, "rgb");
     if (file_.samples == 3) found.is_ybr = !named && (found.is_ybr || markers.jfif);
   }
   switch (file_.coding) {
@@ -320,7 +335,8 @@ Frames::Stored Frames::coded(const Span& coded, const decode::Request& request, 
       if (file_.samples == 3 && !jpeg_colours_agree(markers, file_.photometric)) {
         throw DecodeError("DICOM: PhotometricInterpretation and the JPEG stream disagree on its colours");
       }
-      if (found.is_ybr && !as_rgb) throw DecodeError("DICOM: the stored colours of a JPEG stream are not given");
+      if (found.is_ybr && !as_rgb)
+        throw DecodeError("DICOM: the stored colours of a JPEG stream are not given");
       reduce = static_cast<std::uint32_t>(request.reduce);
       decode::decode_jpeg(coded.data, coded.size, request, pixels);
       pixels.precision = pixels.bits;
@@ -353,14 +369,16 @@ Frames::Stored Frames::coded(const Span& coded, const decode::Request& request, 
                       std::to_string(pixels.height) + " pixels of " + std::to_string(pixels.channels) +
                       " samples, against the header");
   }
-  if (pixels.precision > file_.bits_allocated) throw DecodeError("DICOM: a frame's stream has more bits than the file");
+  if (pixels.precision > file_.bits_allocated)
+    throw DecodeError("DICOM: a frame's stream has more bits than the file");
   const bool masked = file_.coding == Coding::jpeg || file_.coding == Coding::jpeg_lossless;
   if (!masked && pixels.precision > value_bits_) throw DecodeError("DICOM: frames differ in their precision");
   found.width = pixels.width;
   found.height = pixels.height;
   found.held = pixels.held;
   found.samples.data = pixels.bytes.data();
-  found.samples.count = static_cast<std::size_t>(pixels.held.width()) * pixels.held.height() * pixels.channels;
+  found.samples.count =
+      static_cast<std::size_t>(pixels.held.width()) * pixels.held.height() * pixels.channels;
   found.samples.bits = pixels.bits;
   found.samples.is_signed = pixels.is_signed;
   return found;

@@ -25,13 +25,14 @@ struct Wanted {
 
 class Frames {
  public:
-  // Checks the header and finds the frames. Throws DecodeError: against itself, or of a kind that is left to pydicom.
+  // Checks the header and finds the frames. Throws DecodeError: against itself, or of a kind that is left to
+  // pydicom.
   explicit Frames(const File& file);
 
   int count() const { return file_.frames; }
   std::size_t samples() const { return samples_; }  // of one frame
-  // Of the values: by the header alone, never by how bright a frame is. Rescaled: int16 where all values of BitsStored
-  // fit, else int32; float32 where slope or intercept are fractions.
+  // Of the values: by the header alone, never by how bright a frame is. Rescaled: int16 where all values of
+  // BitsStored fit, else int32; float32 where slope or intercept are fractions.
   ValueType type_of(const Wanted& wanted) const;
   // (rows, columns[, 3]) of that type, planar configuration 0. Throws DecodeError.
   void read(int frame, const Wanted& wanted, std::uint8_t* out, Scratch& scratch) const;

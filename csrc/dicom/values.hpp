@@ -18,7 +18,8 @@ struct Samples {
 };
 
 struct Mapping {
-  // Bits above this many are junk or carry the wrong sign: they become copies of the sign, or zeros. 0: all are used.
+  // Bits above this many are junk or carry the wrong sign: they become copies of the sign, or zeros. 0: all
+  // are used.
   int used_bits = 0;
   bool is_signed = false;  // what the samples mean (PixelRepresentation)
   ValueType type = ValueType::u8;

@@ -1,4 +1,5 @@
-// Any bytes as a DICOM file: header, frame table, the first and last frame, and the part that sampling asks for.
+// Any bytes as a DICOM file: header, frame table, the first and last frame, and the part that sampling asks
+// for.
 #include <cstddef>
 #include <cstdint>
 #include <vector>

@@ -35,8 +35,8 @@ def predictions(plane: NDArray[np.int64], predictor: int, precision: int, restar
 def codes(shape: str) -> tuple[list[int], list[int], dict[int, tuple[int, int]]]:
     """Numbers of codes of each length, sizes in order of their codes, and size → (code, length).
 
-    ``short`` gives lengths that rise to 16, so that both the table and the walk over long codes are used; ``even`` gives
-    all sizes five bits.
+    ``short`` gives lengths that rise to 16, so that both the table and the walk over long codes are used; ``even``
+    gives all sizes five bits.
     """
     if shape == "even":
         lengths = [5] * 17

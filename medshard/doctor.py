@@ -41,14 +41,26 @@ _PACKAGES = (
     ("pydicom", "pydicom", True, ""),
     ("nibabel", "nibabel", True, ""),
     ("Pillow", "PIL", True, ""),
-    ("pylibjpeg-libjpeg", "libjpeg", False, "pip install pylibjpeg-libjpeg  (JPEG in DICOM)"),
-    ("pylibjpeg-openjpeg", "openjpeg", False, "pip install pylibjpeg-openjpeg  (JPEG 2000 in DICOM)"),
+    ("pylibjpeg-libjpeg", "libjpeg", False, "pip install pylibjpeg-libjpeg  (JPEG in DICOM beside the native codecs)"),
+    (
+        "pylibjpeg-openjpeg",
+        "openjpeg",
+        False,
+        "pip install pylibjpeg-openjpeg  (JPEG 2000 in DICOM beside the native codec)",
+    ),
     ("imagecodecs", "imagecodecs", False, "pip install 'medshard[jxl]'  (JPEG XL files)"),
     ("tifffile", "tifffile", False, "pip install 'medshard[tiff]'  (TIFF in colour with 16 bits a channel)"),
     ("torch", "torch", False, "pip install 'medshard[torch]'  (the loader)"),
     ("obstore", "obstore", False, "pip install 'medshard[s3]'  (corpora in S3)"),
     ("openpyxl", "openpyxl", False, "pip install 'medshard[xlsx]'  (Excel sources)"),
 )
+
+_OPTIONAL_CODECS = (
+    ("jpeg-ls", "JPEG-LS in DICOM", "libcharls-dev", "pylibjpeg-libjpeg", "libjpeg"),
+    ("jpeg-2000", "JPEG 2000 in DICOM", "libopenjp2-7-dev", "pylibjpeg-openjpeg", "openjpeg"),
+    ("htj2k", "HTJ2K in DICOM", "libopenjp2-7-dev of 2.5 or newer", "pylibjpeg-openjpeg", "openjpeg"),
+)
+"""Of the engine: its name, what it decodes, the system package, and the Python plug-in that stands in for it."""
 
 
 def examine() -> list[Finding]:
@@ -80,12 +92,24 @@ def _engine() -> list[Finding]:
     found = [
         Finding("native engine", True, True, f"built with {told['compiler']}; SIMD {simd}"),
         Finding("codecs", True, True, codecs),
+        *(_codec(told["dicom"], *names) for names in _OPTIONAL_CODECS),
     ]
     cuda = bool(told.get("cuda"))
     return [
         *found,
         Finding("CUDA", cuda, False, "built" if cuda else "not built: everything runs on the CPU"),
     ]
+
+
+def _codec(built: dict[str, bool], name: str, title: str, package: str, plugin: str, module: str) -> Finding:
+    if built[name]:
+        return Finding(title, True, False, "native")
+    try:
+        import_module(module)
+        detail = f"not built in; decoded by the Python plug-in {plugin}"
+    except ImportError:
+        detail = f"not built in, and {plugin} is not installed: such files are quarantined"
+    return Finding(title, False, False, detail, f"apt-get install {package}; pip install -e .")
 
 
 def _package(name: str, module: str, *, needed: bool, install: str) -> Finding:

@@ -28,13 +28,16 @@ nb::dict read_header(nb::handle data) {
   Buffer buffer(data);
   const decode::Header header = decode::read_header(buffer.data(), buffer.size());
   nb::dict told;
-  told["format"] = header.format == decode::Format::jpeg ? "jpeg" : "png";
+  told["format"] = decode::name_of(header.format);
   told["width"] = header.width;
   told["height"] = header.height;
   told["channels"] = header.channels;
   told["bits"] = header.bits;
   told["progressive"] = header.progressive;
   told["orientation"] = header.orientation;
+  told["precision"] = header.precision;
+  told["is_signed"] = header.is_signed;
+  told["frames"] = header.frames;
   return told;
 }
 

@@ -20,6 +20,7 @@ NB_MODULE(_engine, m) {
   });
   medshard::bindings::bind_core(m);
   medshard::bindings::bind_decode(m);
+  medshard::bindings::bind_dicom(m);
   medshard::bindings::bind_engine(m);
   medshard::bindings::bind_volume(m);
 }

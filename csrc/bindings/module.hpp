@@ -7,6 +7,7 @@ namespace medshard::bindings {
 
 void bind_core(nanobind::module_& m);
 void bind_decode(nanobind::module_& m);
+void bind_dicom(nanobind::module_& m);
 void bind_engine(nanobind::module_& m);
 void bind_volume(nanobind::module_& m);
 

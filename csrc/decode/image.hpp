@@ -8,7 +8,9 @@
 
 namespace medshard::decode {
 
-enum class Format { jpeg, png };
+enum class Format { jpeg, png, jpeg_lossless, jpegls, jpeg2000, dicom };
+
+const char* name_of(Format format);
 
 struct Header {
   Format format = Format::jpeg;
@@ -16,7 +18,10 @@ struct Header {
   int channels = 0;  // as decoded: 1, 3 or 4
   int bits = 8;      // as decoded: 8 or 16
   bool progressive = false;
-  int orientation = 1;  // of a JPEG with EXIF (2.32, 4.6.4): 1 to 8; decoding does not turn
+  int orientation = 1;     // of a JPEG with EXIF (2.32, 4.6.4): 1 to 8; decoding does not turn
+  int precision = 8;       // bits that a sample may use of them
+  bool is_signed = false;  // as stored
+  int frames = 1;          // of a DICOM file
 };
 
 // Columns x0 to x1 and rows y0 to y1 of a picture, the last ones not included.
@@ -38,6 +43,7 @@ struct Request {
   std::uint64_t max_pixels = 0;  // bounds the stored size
   Colour colour = Colour::as_marked;
   bool own = true;  // false: JPEG by libjpeg alone, for comparison
+  int frame = 0;    // of a DICOM file
 };
 
 // Interleaved rows of a part of a picture; samples of 16 bits are in the machine's byte order.
@@ -46,20 +52,23 @@ struct Pixels {
   Region held;                          // what `bytes` holds: the wanted region or more
   int channels = 0;
   int bits = 8;
+  int precision = 8;       // bits that a sample may use of them
+  bool is_signed = false;  // two's complement; only between the decoders of `codestreams.hpp` and `decode`
   std::vector<std::uint8_t> bytes;
   std::vector<std::uint8_t> scratch;  // a decoder's own, kept like `bytes` from one picture to the next
 
   std::size_t row_bytes() const { return static_cast<std::size_t>(held.width()) * channels * (bits / 8); }
 };
 
-// By its first bytes. Throws DecodeError when it is neither.
+// By its first bytes. Throws DecodeError when it is none.
 Format sniff(const std::uint8_t* data, std::size_t size);
 
 // Without pixels. Throws DecodeError.
 Header read_header(const std::uint8_t* data, std::size_t size);
 
-// Grey, RGB or RGBA; four inks become RGB (jpeg/cmyk.hpp). Throws DecodeError: damaged, cut off, of an
-// unsupported kind, or too large. `out` keeps its memory between calls.
+// Grey, RGB or RGBA; four inks become RGB (jpeg/cmyk.hpp). Signed samples come in 16 bits as value + 32768,
+// as int16 pixels lie in a PNG (medshard/shards/sample_parts.py: INT16_OFFSET). Throws DecodeError: damaged,
+// cut off, of an unsupported kind, or too large. `out` keeps its memory between calls.
 void decode(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 
 void check_size(std::uint64_t width, std::uint64_t height, std::uint64_t max_pixels);

@@ -17,7 +17,7 @@ struct Job {
   std::uint64_t out;           // bytes from the batch's first to this sample's slot
   double box[4];               // x0 y0 x1 y1 of the stored picture: what fills the output
   std::int32_t bounds[4];      // x0 y0 x1 y1: outside of it nothing is read
-  std::int32_t raw[3];         // height, width, channels of raw samples
+  std::int32_t raw[3];         // height, width, channels of raw samples; the frame of a DICOM file
   std::int32_t height, width;  // of the output
   float scale, bias;           // value = stored * scale + bias
   std::uint8_t codec;

@@ -70,6 +70,7 @@ Source decoded_source(const Job& job, const Batch& batch, Window& window, Scratc
   }
   for (double& edge : window.box) edge /= reduce;
   decode::Request request{reduce, {}, batch.max_pixels};
+  request.frame = job.raw[0];
   if (window.bounds[0] >= 0 && window.bounds[1] >= 0) {
     for (int axis = 0; axis < 2; ++axis) {
       window.bounds[axis] /= reduce;

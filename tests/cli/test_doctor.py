@@ -15,6 +15,8 @@ from command_runs import run_here
 import medshard
 from medshard.cli import exit_codes
 
+DICOM_CODECS = ("JPEG-LS in DICOM", "JPEG 2000 in DICOM", "HTJ2K in DICOM")
+
 
 def findings() -> dict[str, dict[str, Any]]:
     ended = run_here("doctor", "--json")
@@ -30,7 +32,7 @@ def hide(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
 
 def test_every_package_has_the_version_that_is_installed() -> None:
     told = findings()
-    packages = set(told) - {"medshard", "native engine", "codecs", "CUDA"}
+    packages = set(told) - {"medshard", "native engine", "codecs", "CUDA", *DICOM_CODECS}
     assert len(packages) >= 5
     for name in packages:
         if told[name]["found"]:
@@ -105,3 +107,20 @@ def test_an_engine_that_cannot_be_loaded_says_why(monkeypatch: pytest.MonkeyPatc
     line = next(line for line in ended.out.splitlines() if "native engine" in line)
     assert line.startswith("missing")
     assert "make setup" in ended.out
+
+
+def test_a_codec_that_is_not_built_in_names_its_package_and_its_plug_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    from medshard import engine
+
+    built = engine.features()
+    for name in DICOM_CODECS:
+        if findings()[name]["found"]:
+            assert findings()[name]["detail"] == "native"
+    without = built | {"dicom": built["dicom"] | {"jpeg-ls": False, "jpeg-2000": False, "htj2k": False}}
+    monkeypatch.setattr(engine, "features", lambda: without)
+    told = findings()
+    assert told["JPEG-LS in DICOM"]["detail"].endswith("plug-in pylibjpeg-libjpeg")
+    assert told["JPEG-LS in DICOM"]["install"].startswith("apt-get install libcharls-dev")
+    assert told["JPEG 2000 in DICOM"]["install"].startswith("apt-get install libopenjp2-7-dev")
+    hide(monkeypatch, "openjpeg")
+    assert "pylibjpeg-openjpeg is not installed" in findings()["HTJ2K in DICOM"]["detail"]

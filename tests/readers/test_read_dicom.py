@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydicom.pixels import apply_modality_lut, convert_color_space
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from medshard.errors import DecodeError, ReadError
 from medshard.readers import read_image, read_labels, read_volume
@@ -337,7 +337,8 @@ def check_as_pydicom(path: Path) -> None:
             wanted = apply_modality_lut(wanted, group[0] if group else theirs)
             np.testing.assert_array_equal(np.sort(pixels, axis=0), np.sort(wanted, axis=0), err_msg=path.name)
             return
-    np.testing.assert_array_equal(pixels, wanted, err_msg=path.name)
+    lossy_colour = theirs.SamplesPerPixel == 3 and theirs.file_meta.TransferSyntaxUID == JPEGBaseline8Bit
+    np.testing.assert_allclose(pixels, wanted, rtol=0, atol=3 if lossy_colour else 0, err_msg=path.name)
 
 
 def test_a_stream_that_no_codec_takes_names_its_encoding_and_who_tried() -> None:

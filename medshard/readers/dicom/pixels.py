@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 from pydicom.pixels import apply_color_lut, get_decoder, pixel_array
 
+from medshard.engine import read_dicom_frames
 from medshard.errors import DecodeError, ReadError
 from medshard.readers.base import Array
-from medshard.readers.dicom.headers import attribute, quiet
-from medshard.readers.limits import MAX_FRAMES, check_plane, check_volume
+from medshard.readers.dicom.headers import attribute, open_dataset, quiet
+from medshard.readers.limits import MAX_FRAMES, MAX_VOLUME_BYTES, check_plane, check_volume
 
 __all__ = ["exact_integers", "is_hounsfield", "rescale", "rescaled", "shown_window", "stored_frames", "window_of"]
 
@@ -25,10 +26,15 @@ _NOT_IMAGES = {
 }
 
 
-def stored_frames(dataset: Any, *, as_stored: bool = False) -> tuple[Array, bool]:
+def stored_frames(dataset: Any, data: bytes, *, as_stored: bool = False) -> tuple[Array, bool]:
     """All frames: (F, Y, X) or (F, Y, X, 3), MONOCHROME1 turned over unless values are measured, colours as RGB.
 
+    The native engine decodes what it can; the rest is pydicom's with its plug-ins. Both give the same values, but for
+    lossy JPEG in colour, which differs by at most 3 of 255 (rounding of the colour transform and of upsampling).
+
     Args:
+        dataset: the file's header; its pixels may be left out.
+        data: the whole file.
         as_stored: grey is not turned over, palette indices stay indices, colours stay in the file's colour space.
 
     Returns:
@@ -42,8 +48,8 @@ def stored_frames(dataset: Any, *, as_stored: bool = False) -> tuple[Array, bool
     if kind is not None:
         raise ReadError(f"is {kind}, not an image", error_class="not_an_image")
     rows, columns = _whole(dataset, "Rows"), _whole(dataset, "Columns")
-    if "PixelData" not in dataset or rows is None or columns is None:
-        missing = next((word for word in ("Rows", "Columns", "PixelData") if word not in dataset), "PixelData")
+    if rows is None or columns is None:
+        missing = "Rows" if rows is None else "Columns"
         raise ReadError(f"has no image: {missing} is missing", error_class="not_an_image")
     frames = _whole(dataset, "NumberOfFrames") or 1
     samples = _whole(dataset, "SamplesPerPixel") or 1
@@ -52,9 +58,15 @@ def stored_frames(dataset: Any, *, as_stored: bool = False) -> tuple[Array, bool
         raise ReadError(f"has {frames} frames, more than {MAX_FRAMES}", error_class="too_large")
     check_plane(columns, rows)
     check_volume((frames, rows, columns, samples), (allocated + 7) // 8)
+    values = _native(data, (frames, rows, columns), as_rgb=not as_stored)
+    if values is None:
+        dataset = open_dataset(data, pixels=True)
+        if "PixelData" not in dataset:
+            raise ReadError("has no image: PixelData is missing", error_class="not_an_image")
     try:
         with quiet():
-            values = pixel_array(dataset, raw=as_stored)
+            if values is None:
+                values = pixel_array(dataset, raw=as_stored)
             photometric = str(dataset.PhotometricInterpretation)
             if photometric == "PALETTE COLOR" and not as_stored:
                 values = _palette(dataset, values)
@@ -75,6 +87,18 @@ def stored_frames(dataset: Any, *, as_stored: bool = False) -> tuple[Array, bool
         low, high = stored_range(dataset)
         values = (low + high - values.astype(np.int32)).astype(values.dtype)
     return np.ascontiguousarray(values), turned
+
+
+def _native(data: bytes, shape: tuple[int, int, int], *, as_rgb: bool) -> Array | None:
+    """The frames from the native engine; None where they are left to pydicom, which then also says what is wrong.
+
+    Two parsers may read a damaged header in two ways: pydicom's reading rules.
+    """
+    try:
+        values = read_dicom_frames(data, as_rgb=as_rgb, max_bytes=MAX_VOLUME_BYTES)
+    except DecodeError:
+        return None
+    return values if values.shape[:3] == shape else None
 
 
 def _is_measured(dataset: Any) -> bool:

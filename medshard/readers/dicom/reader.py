@@ -39,8 +39,9 @@ class DicomReader:
 
     def image(self, blob: Blob) -> Image:
         """One single-frame file."""
-        dataset = open_dataset(blob.read(), pixels=True)
-        frames, turned = stored_frames(dataset)
+        data = blob.read()
+        dataset = open_dataset(data, pixels=False)
+        frames, turned = stored_frames(dataset, data)
         if len(frames) != 1:
             raise ReadError(f"has {len(frames)} frames; say kind: volume", error_class="several_frames")
         pixels, unit, window = frames[0], None, window_of(dataset)
@@ -68,17 +69,18 @@ class DicomReader:
         """One multi-frame file, or the files of one series."""
         if len(blobs) > MAX_FRAMES:
             raise ReadError(f"{len(blobs)} files, more than {MAX_FRAMES}", error_class="too_large")
-        datasets = [open_dataset(blob.read(), pixels=True) for blob in blobs]
+        files = [blob.read() for blob in blobs]
+        datasets = [open_dataset(data, pixels=False) for data in files]
         if len(datasets) == 1:
-            frames, turned = stored_frames(datasets[0])
+            frames, turned = stored_frames(datasets[0], files[0])
             if len(frames) > 1 or "PerFrameFunctionalGroupsSequence" in datasets[0]:
                 return _of_frames(datasets[0], frames, turned)
-        return _of_series(datasets)
+        return _of_series(datasets, files)
 
     def labels(self, blob: Blob) -> Mask:
         """A mask that is stored as a DICOM image: stored values, as they are."""
-        dataset = open_dataset(blob.read(), pixels=True)
-        frames, _ = stored_frames(dataset, as_stored=True)
+        data = blob.read()
+        frames, _ = stored_frames(open_dataset(data, pixels=False), data, as_stored=True)
         if len(frames) == 1:
             return Mask(frames[0], space=2)
         return Mask(frames, space=3)
@@ -115,13 +117,13 @@ def _plane_values(dataset: Any, stored: Array) -> tuple[Array, str | None, tuple
     return stored, None, None
 
 
-def _of_series(datasets: list[Any]) -> Volume:
+def _of_series(datasets: list[Any], files: list[bytes]) -> Volume:
     """Slices sorted by position along their normal."""
     _refuse_mixed(datasets)
     modality = attribute(datasets[0], "Modality")
     decoded, turned = [], []
-    for dataset in datasets:
-        frames, over = stored_frames(dataset)
+    for dataset, data in zip(datasets, files, strict=True):
+        frames, over = stored_frames(dataset, data)
         turned.append(over)
         if len(frames) != 1:
             raise ReadError("a series holds files of several frames beside others", error_class="several_frames")

@@ -1,4 +1,4 @@
-"""Inputs that fuzz targets start from: small streams of every kind, painted here, and real files where a folder is named.
+"""Inputs that fuzz targets start from: small streams of every kind, painted here, and real files of a named folder.
 
 Of a real file only what a target reads: the frames of DICOM files go to the targets of their codecs.
 """

@@ -1,5 +1,4 @@
-"""The tar reader on damaged tars: members or a ``CorpusError``, never another exception, more bytes than there are, or a
-long time."""
+"""The tar reader on damaged tars: members or a ``CorpusError``, whatever is damaged, in bounded memory."""
 
 from __future__ import annotations
 

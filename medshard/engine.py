@@ -366,4 +366,4 @@ class BufferRing:
 
 def address_of(data: Bytes) -> int:
     """Where bytes lie, for ``JOB``; the object must outlive the run."""
-    return int(np.frombuffer(data, np.uint8).ctypes.data)
+    return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0])  # .ctypes takes five times as long

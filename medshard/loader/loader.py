@@ -207,6 +207,11 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._next = OrderState(start.epoch + 1, 0)
         worker = get_worker_info()
         every, first = (worker.num_workers, worker.id) if worker is not None else (1, 0)
+        if worker is not None and self._memory.pinned:
+            raise LoaderError(
+                "pin_memory=True is for a loader that is used by itself; in a worker process of a DataLoader there is no "
+                "CUDA: say DataLoader(..., pin_memory=True) instead"
+            )
         self.corpus.storage.open()  # where this process cannot read, it says so now, whatever on_error is
         if self._engine is None:
             self._engine = Engine(self._threads or (1 if worker is not None else None))
@@ -282,6 +287,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self, lines: list[ItemLine], executor: ThreadPoolExecutor, problems: dict[int, str]
     ) -> list[ItemText | None]:
         """The conversation of each item; None where its record could not be read."""
+        if self._by == "sample":
+            return [no_text()] * len(lines)
         texts: list[ItemText | None] = []
         records = self._fetch([line.record for line in lines], executor)
         newer = self.corpus.text_lines([line.sample for line in lines])
@@ -360,12 +367,11 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
 
     def _render(self, place: int, read: _Read, failed: dict[int, str]) -> list[dict[str, str]]:
         text, plan = read.texts[place], read.plans[place]
-        if text is None or place in failed or isinstance(plan, LoaderError):
+        if text is None or text.conversation is None or place in failed or isinstance(plan, LoaderError):
             return []
         delivered = {}
         if plan.geometry is not None:
-            slots = text.conversation.slots if text.conversation is not None else []
-            delivered = dict.fromkeys(slots, plan.geometry.delivered())
+            delivered = dict.fromkeys(text.conversation.slots, plan.geometry.delivered())
         return text.render(self._family, delivered)
 
     def _account(self, read: _Read, failed: dict[int, str]) -> None:

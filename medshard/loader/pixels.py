@@ -93,23 +93,25 @@ def read_planes(
     executor: Executor,
 ) -> list[NDArray[np.generic] | MedshardError | None]:
     """The planes of volumes, (Y, X) or (Y, X, 3); None for items whose picture is a part of a shard."""
+    found: list[NDArray[np.generic] | MedshardError | None] = [None] * len(media)
+    if take is None:
+        return found
 
-    def read(job: tuple[MediumLine | None, PixelPlan | LoaderError]) -> NDArray[np.generic] | MedshardError | None:
-        medium, plan = job
-        if (
-            medium is None
-            or medium.volume is None
-            or isinstance(plan, LoaderError)
-            or plan.plane is None
-            or take is None
-        ):
-            return None
+    def read(place: int, medium: MediumLine, plane: int) -> None:
         try:
-            return _read_plane(corpus, medium, plan.plane, take)
+            found[place] = _read_plane(corpus, medium, plane, take)
         except (MedshardError, IndexError) as error:
-            return error if isinstance(error, MedshardError) else LoaderError(str(error))
+            found[place] = error if isinstance(error, MedshardError) else LoaderError(str(error))
 
-    return list(executor.map(read, zip(media, plans, strict=True)))
+    reading = [
+        executor.submit(read, place, medium, plan.plane)
+        for place, (medium, plan) in enumerate(zip(media, plans, strict=True))
+        if medium is not None and medium.volume is not None
+        if isinstance(plan, PixelPlan) and plan.plane is not None
+    ]
+    for future in reading:
+        future.result()
+    return found
 
 
 def _read_plane(corpus: Corpus, medium: MediumLine, plane: int, take: TakeSlice) -> NDArray[np.generic]:

@@ -23,6 +23,9 @@ class SlotMemory:
         pin: take page-locked memory from torch instead, from which copies to a GPU run aside; torch keeps that for
             later use itself.
 
+    Attributes:
+        pinned: as said.
+
     Raises:
         LoaderError: memory cannot be pinned on this machine.
     """
@@ -30,12 +33,12 @@ class SlotMemory:
     def __init__(self, *, pin: bool = False) -> None:
         if pin and not torch.cuda.is_available():
             raise LoaderError("pin_memory=True: torch sees no CUDA device here, so there is nothing to pin memory for")
-        self._pin = pin
+        self.pinned = pin
         self._ring = BufferRing()
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         """A contiguous tensor of any values."""
-        if self._pin:
+        if self.pinned:
             return torch.empty(tuple(shape), dtype=dtype, pin_memory=True)
         size_bytes = math.prod(shape) * dtype.itemsize
         return torch.from_numpy(self._ring.take(size_bytes)).view(dtype).view(tuple(shape))

@@ -209,8 +209,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         every, first = (worker.num_workers, worker.id) if worker is not None else (1, 0)
         if worker is not None and self._memory.pinned:
             raise LoaderError(
-                "pin_memory=True is for a loader that is used by itself; in a worker process of a DataLoader there is no "
-                "CUDA: say DataLoader(..., pin_memory=True) instead"
+                "pin_memory=True is for a loader that is used by itself; a worker process of a DataLoader has no CUDA: "
+                "say DataLoader(..., pin_memory=True) instead"
             )
         self.corpus.storage.open()  # where this process cannot read, it says so now, whatever on_error is
         if self._engine is None:

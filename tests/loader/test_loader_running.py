@@ -101,7 +101,7 @@ def test_pinned_memory_needs_cuda_and_no_worker(corpus: Corpus, monkeypatch: pyt
             loader(corpus, pin_memory=True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     workers = DataLoader(loader(corpus, pin_memory=True), batch_size=None, num_workers=1)
-    with pytest.raises(LoaderError, match="pin_memory=True .* DataLoader"):
+    with pytest.raises(LoaderError, match=r"pin_memory=True is for a loader .* say DataLoader"):
         next(iter(workers))
 
 

@@ -80,10 +80,9 @@ def test_every_step_comes_in_order_and_no_more_are_ahead_than_said(depth: int) -
 @pytest.mark.parametrize("step", [0, 5, STEPS - 1])
 def test_an_error_of_any_stage_comes_in_its_place(stage: str, step: int) -> None:
     running = Line(fail=(stage, step)).start()
-    made = []
+    made: list[int] = []
     with pytest.raises(RuntimeError, match=f"{stage} of {step}"):
-        for entry in running:
-            made.append(entry[0])
+        made.extend(entry[0] for entry in running)
     assert made == list(range(len(made)))
     if stage != "steps":  # which are drawn ahead of the batch that they are for
         assert len(made) == step
@@ -106,39 +105,38 @@ def test_what_is_ahead_is_dropped_when_an_iteration_is_left(taken: int) -> None:
         next(running)
 
 
-def test_closing_does_not_wait_for_a_read_that_hangs() -> None:
-    release = threading.Event()
+class Hanging(Line):
+    """Reads that go on until they are let go."""
 
-    def read(step: int) -> int:
-        release.wait(20)
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+
+    def read(self, step: int) -> int:
+        self.let_go.wait(20)
         return step
 
-    running: Prefetch[int, int, int, int] = Prefetch(
-        iter(range(9)), Stages(read, lambda step, read: step, lambda begun: begun, lambda begun: None), depth=2
-    )
+
+def test_closing_does_not_wait_for_a_read_that_hangs() -> None:
+    line = Hanging()
+    running = line.start()
     time.sleep(0.05)
     began = time.perf_counter()
     running.close()
     seconds = time.perf_counter() - began
-    release.set()
+    line.let_go.set()
     assert seconds < 1
     assert not threads()
 
 
 def test_a_consumer_in_another_thread_is_told_that_it_was_closed() -> None:
-    block = threading.Event()
-    running = Prefetch(
-        iter(range(9)), Stages(lambda step: block.wait(20), lambda s, r: s, lambda b: b, lambda b: None), depth=1
-    )
+    line = Hanging()
+    running = line.start()
     ended: list[bool] = []
-
-    def consume() -> None:
-        ended.append(list(running) == [])
-
-    consumer = threading.Thread(target=consume)
+    consumer = threading.Thread(target=lambda: ended.append(list(running) == []))
     consumer.start()
     time.sleep(0.05)
     running.close()
     consumer.join(5)
-    block.set()
+    line.let_go.set()
     assert ended == [True]

@@ -2,11 +2,12 @@
 // that reach code which none reached before (gcc's -fsanitize-coverage=trace-pc). The same seed gives the
 // same inputs.
 //
-//   fuzz_NAME [-max_total_time=SECONDS] [-runs=COUNT] [-seed=NUMBER] [-max_len=BYTES] [-artifact_prefix=PATH]
-//   FILE|FOLDER...
+//   fuzz_NAME [-max_total_time=SECONDS] [-runs=COUNT] [-seed=NUMBER] [-max_len=BYTES] [-timeout=SECONDS]
+//             [-artifact_prefix=PATH] FILE|FOLDER...
 //
 // Arguments are libFuzzer's. Without a time or a count the corpus is replayed, and no more. An input that
-// ends the program, or that takes over 10 seconds, is written to PATH + crash-HASH, or timeout-HASH.
+// ends the program, or that takes longer than its time (10 seconds), is written to PATH + crash-HASH, or
+// timeout-HASH.
 #include <sanitizer/common_interface_defs.h>
 #include <unistd.h>
 
@@ -16,7 +17,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -31,15 +31,18 @@ namespace {
 
 using Input = std::vector<std::uint8_t>;
 
-constexpr unsigned kMostSeconds = 10;  // one input
 constexpr std::size_t kMostKept = 5000;
 
-// Which places of the code an input has reached, by a hash of the address; and which any has.
+// Which places of the code this input has reached, by a hash of the address, also as a list; and which any
+// has.
 constexpr std::size_t kPlaces = 1u << 16;
 std::uint8_t reached[kPlaces], ever[kPlaces];
+std::uint16_t list[kPlaces];
+std::size_t listed = 0;
 
 Input running;
 std::string artifact_prefix;
+unsigned most_seconds = 10;  // of one input
 const char* ended_as = "crash-";
 
 std::uint64_t hash_of(const Input& input) {
@@ -59,24 +62,25 @@ void write_running() {
 
 void on_alarm(int) {
   ended_as = "timeout-";
-  std::fprintf(stderr, "an input takes over %u s\n", kMostSeconds);
+  std::fprintf(stderr, "an input takes over %u s\n", most_seconds);
   write_running();
   _exit(70);
 }
 
 // Whether it reached something new.
 bool run(const Input& input) {
-  running = input;
-  std::memset(reached, 0, sizeof reached);
-  alarm(kMostSeconds);
+  running = input;  // kept apart, for a target that writes into what it is given
+  alarm(most_seconds);
   // A copy of just its size, so that reading past its end is seen.
   const Input exact(input.begin(), input.end());
   LLVMFuzzerTestOneInput(exact.data(), exact.size());
   alarm(0);
   bool fresh = false;
-  for (std::size_t place = 0; place < kPlaces; ++place) {
-    fresh |= reached[place] && !ever[place];
-    ever[place] |= reached[place];
+  for (; listed > 0; --listed) {
+    const std::uint16_t place = list[listed - 1];
+    fresh |= !ever[place];
+    ever[place] = 1;
+    reached[place] = 0;
   }
   return fresh;
 }
@@ -175,10 +179,21 @@ std::vector<Input> read_corpus(const std::vector<std::string>& places, std::size
 
 }  // namespace
 
-extern "C" void __sanitizer_cov_trace_pc() {
-  const auto place = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
-  reached[(place ^ (place >> 16)) % kPlaces] = 1;
+extern "C" __attribute__((no_sanitize("address", "undefined"))) void __sanitizer_cov_trace_pc() {
+  const auto address = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
+  const auto place = static_cast<std::uint16_t>(address ^ (address >> 16));
+  if (reached[place]) return;
+  reached[place] = 1;
+  list[listed++] = place;
 }
+
+// An exception that nobody catches is written like other findings; memory for one input is bounded.
+extern "C" const char* __asan_default_options() {
+  return "handle_abort=1:max_allocation_size_mb=1024:allocator_may_return_null=1";
+}
+
+// With gcc this sanitizer ends the program by itself, without the callback; an abort is seen by the other.
+extern "C" const char* __ubsan_default_options() { return "abort_on_error=1:print_stacktrace=1"; }
 
 int main(int count, char** arguments) {
   double seconds = 0;
@@ -198,6 +213,8 @@ int main(int count, char** arguments) {
       seed = std::strtoull(text, nullptr, 10);
     } else if (const char* text = value("-max_len=")) {
       most = std::strtoull(text, nullptr, 10);
+    } else if (const char* text = value("-timeout=")) {
+      most_seconds = static_cast<unsigned>(std::strtoul(text, nullptr, 10));
     } else if (const char* text = value("-artifact_prefix=")) {
       artifact_prefix = text;
     } else if (argument[0] != '-') {
@@ -217,7 +234,8 @@ int main(int count, char** arguments) {
   const auto passed = [&] { return std::chrono::duration<double>(Clock::now() - began).count(); };
   Mutator mutator(seed, most);
   std::uint64_t executed = 0;
-  while ((runs > 0 && executed < runs) || (seconds > 0 && passed() < seconds)) {
+  while ((runs > 0 || seconds > 0) && (runs == 0 || executed < runs) &&
+         (seconds <= 0 || passed() < seconds)) {
     Input input = mutator.change(corpus);
     if (run(input) && corpus.size() < seeds + kMostKept) corpus.push_back(std::move(input));
     ++executed;

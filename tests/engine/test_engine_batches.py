@@ -170,6 +170,7 @@ INTERRUPTED = """
 import os, signal, sys, threading, time
 from test_engine_batches import slow
 from medshard.engine import Engine
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 jobs, out, layout, kept = slow(2000)
 engine = Engine(2)
 threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()

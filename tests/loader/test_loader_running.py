@@ -106,12 +106,14 @@ def test_pinned_memory_needs_cuda_and_no_worker(corpus: Corpus, monkeypatch: pyt
 
 
 PROGRAM = """
+import signal
 import sys
 from streams import TRANSFORM
 from medshard.corpus.corpus import open_corpus
 from medshard.loader.loader import Loader
 
 def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     loader = Loader(open_corpus(sys.argv[1]), 4, transform=TRANSFORM, threads=2)
     if sys.argv[2] == "train":
         while True:

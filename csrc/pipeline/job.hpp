@@ -41,10 +41,7 @@ struct Batch {
 
 std::size_t bytes_of(Output type);
 
-// The scratch memory of one thread.
-struct Scratch;
-Scratch* make_scratch();
-void free_scratch(Scratch* scratch);
+struct Scratch;  // memory and clock of one thread
 
 // Decodes and resamples one sample into its slot. Returns an empty text, or what went wrong; the slot is then
 // zeros.

@@ -150,7 +150,9 @@ void sample_filtered(const Source& source, const Window& window, const Job& job,
     kernels.horizontal(scratch.tile.data(), scratch.columns.first.data(), scratch.columns.taps.data(),
                        scratch.columns.values.data(), scratch.columns.stride, job.width, source.channels,
                        scratch.sampled.data());
+    scratch.watch.lap(Stage::sample);
     store_rows(scratch.sampled.data(), source.channels, y, height, job, batch, out);
+    scratch.watch.lap(Stage::store);
   }
 }
 
@@ -233,13 +235,11 @@ std::size_t bytes_of(Output type) {
   }
 }
 
-Scratch* make_scratch() { return new Scratch; }
-void free_scratch(Scratch* scratch) { delete scratch; }
-
 std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
   const std::size_t slot_bytes =
       static_cast<std::size_t>(batch.channels) * job.height * job.width * bytes_of(batch.type);
   std::uint8_t* out = batch.out + job.out;
+  scratch.watch.start();
   try {
     Window window;
     std::copy(std::begin(job.box), std::end(job.box), window.box);
@@ -247,9 +247,11 @@ std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
     const bool raw = static_cast<Codec>(job.codec) != Codec::compressed;
     const Source source =
         raw ? raw_source(job, batch.max_pixels) : decoded_source(job, batch, window, scratch);
+    scratch.watch.lap(Stage::decode);
     check_window(window, source);
     if (batch.nearest) {
       sample_nearest(source, window, job, batch, out, scratch);
+      scratch.watch.lap(Stage::sample);
     } else {
       if (source.channels != 1 && source.channels != 3 && source.channels != 4) {
         throw DecodeError("pictures of " + std::to_string(source.channels) + " channels are not sampled");
@@ -261,6 +263,7 @@ std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
     }
     return "";
   } catch (const std::exception& error) {
+    scratch.watch.lap(Stage::decode);
     std::memset(out, 0, slot_bytes);
     const std::string what = error.what();
     return what.empty() ? "failed without a reason" : what;

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -22,9 +22,18 @@ from medshard.loader.batch import Batch
 from medshard.loader.conversation import ItemText, no_text, read_item_text
 from medshard.loader.fetch import fetch_parts
 from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
-from medshard.loader.pixels import DTYPES, PixelPlan, draw_items, read_planes, sample_pixels, smallest_enough
-from medshard.loader.prefetch import Prefetch
+from medshard.loader.pixels import (
+    DTYPES,
+    BegunPixels,
+    PixelPlan,
+    begin_pixels,
+    draw_items,
+    read_planes,
+    smallest_enough,
+)
+from medshard.loader.prefetch import Prefetch, Stages
 from medshard.loader.selection import ItemLine, MediumLine, Part, Selection
+from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
 from medshard.loader.world import rank_and_world
 from medshard.storage.base import Bytes
@@ -59,6 +68,15 @@ class _Read:
     factors: list[int]
 
 
+@dataclass
+class _Begun:
+    """A step that the engine works on."""
+
+    step: _Step
+    read: _Read
+    pixels: dict[str, BegunPixels] = field(default_factory=dict)
+
+
 class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read by mypy, being gigabytes
     """Streams a corpus, or a selection of one.
 
@@ -85,7 +103,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         renditions: read the smallest stored level of a picture that its crop needs, where the corpus has levels.
         family: grammar of places and media in text.
         rank, world_size: of this process; found by themselves under torch.distributed and torchrun.
-        prefetch: batches made ahead.
+        prefetch: batches that are ready or in hand before the trainer asks; as many again are being read.
+        pin_memory: batches lie in page-locked memory, from which ``batch.to("cuda", non_blocking=True)`` runs aside.
 
     Raises:
         LoaderError: arguments contradict each other or the corpus.
@@ -115,6 +134,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         rank: int | None = None,
         world_size: int | None = None,
         prefetch: int = 2,
+        pin_memory: bool = False,
     ) -> None:
         super().__init__()
         _check_choice("remainder", remainder, ("short", "pad", "drop"))
@@ -139,7 +159,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._delivered: OrderState | None = None
         self._stats = Stats()
         self._engine: Engine | None = None
-        self._running: weakref.ref[Prefetch[_Step, _Read, Batch]] | None = None
+        self._memory = SlotMemory(pin=pin_memory)
+        self._running: weakref.ref[Prefetch[_Step, _Read, _Begun, Batch]] | None = None
 
     def _compile(self, transform: Sequence[Operation] | None) -> Compiled | None:
         if transform is not None:
@@ -178,8 +199,11 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         return state.dump(self._order.digest, self._order.parts)
 
     def stats(self) -> dict[str, Any]:
-        """Seconds a stage, counts, and what could not be delivered."""
-        return self._stats.told()
+        """Where the time went, counts, and what could not be delivered; see docs/loader.md."""
+        told = self._stats.told()
+        told["engine"] = self._engine.counters() if self._engine is not None else {}
+        told["memory"] = self._memory.counts()
+        return told
 
     def __getstate__(self) -> dict[str, Any]:
         kept = dict(self.__dict__)
@@ -194,19 +218,21 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._next = OrderState(start.epoch + 1, 0)
         worker = get_worker_info()
         every, first = (worker.num_workers, worker.id) if worker is not None else (1, 0)
+        if worker is not None and self._memory.pinned:
+            raise LoaderError(
+                "pin_memory=True is for a loader that is used by itself; a worker process of a DataLoader has no CUDA: "
+                "say DataLoader(..., pin_memory=True) instead"
+            )
         self.corpus.storage.open()  # where this process cannot read, it says so now, whatever on_error is
         if self._engine is None:
             self._engine = Engine(self._threads or (1 if worker is not None else None))
         executor = ThreadPoolExecutor(_FETCH_THREADS, thread_name_prefix="medshard-fetch")
-        made = Prefetch(
-            self._steps(start, every, first),
-            lambda step: self._read(step, executor),
-            self._make,
-            depth=self._prefetch,
-        )
+        stages = Stages(lambda step: self._read(step, executor), self._begin, self._finish, self._drop)
+        made = Prefetch(self._steps(start, every, first), stages, depth=self._prefetch)
         self._running = weakref.ref(made)
         try:
             while True:
+                self._stats.ask(made.ready)
                 with self._stats.timed("wait"):
                     batch = next(made, None)
                 if batch is None:
@@ -285,6 +311,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self, lines: list[ItemLine], executor: ThreadPoolExecutor, problems: dict[int, str]
     ) -> list[ItemText | None]:
         """The conversation of each item; None where its record could not be read."""
+        if self._by == "sample":
+            return [no_text()] * len(lines)
         texts: list[ItemText | None] = []
         records = self._fetch([line.record for line in lines], executor)
         newer = self.corpus.text_lines([line.sample for line in lines])
@@ -297,24 +325,25 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             texts.append(read_item_text(bytes(data), line_text, line.id) if line.id else no_text())
         return texts
 
-    def _make(self, step: _Step, read: _Read) -> Batch:
-        failed = dict(read.problems)
-        batch = Batch()
+    def _begin(self, step: _Step, read: _Read) -> _Begun:
+        begun = _Begun(step, read)
         if self._compiled is not None:
-            with self._stats.timed("decode"):
-                failed.update(self._add_pixels(batch, read, self._compiled))
-        with self._stats.timed("collate"):
-            batch["text"] = [self._render(place, read, failed) for place in range(len(read.lines))]
-            batch["key"] = [line.key for line in read.lines]
-            batch["item"] = [f"{line.key}/{line.id}" if line.id else line.key for line in read.lines]
-            batch["valid"] = torch.tensor([place not in failed for place in range(len(read.lines))], dtype=torch.bool)
-            batch["padded"] = torch.from_numpy(step.padded.copy())
-            batch["state"] = self._dump(step.state)
-        self._account(read, failed)
-        return batch
+            try:
+                with self._stats.timed("jobs"):
+                    self._begin_pixels(begun, self._compiled)
+            except BaseException:
+                self._drop(begun)
+                raise
+        return begun
 
-    def _add_pixels(self, batch: Batch, read: _Read, compiled: Compiled) -> dict[int, str]:
+    def _drop(self, begun: _Begun) -> None:
         assert self._engine is not None
+        for pixels in begun.pixels.values():
+            self._engine.cancel(pixels.ticket)
+
+    def _begin_pixels(self, begun: _Begun, compiled: Compiled) -> None:
+        assert self._engine is not None
+        read = begun.read
         height, width = compiled.size
         normalize = compiled.normalize
         layout = BatchLayout(
@@ -326,31 +355,55 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             deviation=tuple(normalize.std) if normalize is not None else (),
         )
         pictures = [line.picture for line in read.lines]
-        batch["image"], there, failed = sample_pixels(
-            self._engine, pictures, read.plans, read.pictures, read.picture_planes, layout, compiled, read.factors
-        )
-        batch["has_image"] = torch.tensor(there, dtype=torch.bool)
-        batch["geometry"] = torch.tensor([_geometry_row(plan) for plan in read.plans], dtype=torch.float64).reshape(
-            -1, 4
+        begun.pixels["image"] = begin_pixels(
+            self._engine,
+            self._memory,
+            pictures,
+            read.plans,
+            read.pictures,
+            read.picture_planes,
+            layout,
+            compiled,
+            read.factors,
         )
         if self._mask_slot is not None:
             masks = [line.mask for line in read.lines]
             layout = BatchLayout(height, width, 1, "int32", mask=True)
-            batch["mask"], there, more = sample_pixels(
-                self._engine, masks, read.plans, read.masks, read.mask_planes, layout, compiled
+            begun.pixels["mask"] = begin_pixels(
+                self._engine, self._memory, masks, read.plans, read.masks, read.mask_planes, layout, compiled
             )
-            batch["has_mask"] = torch.tensor(there, dtype=torch.bool)
-            failed.update(more)
-        return failed
+
+    def _finish(self, begun: _Begun) -> Batch:
+        assert self._engine is not None
+        step, read = begun.step, begun.read
+        failed = dict(read.problems)
+        batch = Batch()
+        with self._stats.timed("decode"):
+            for pixels in begun.pixels.values():
+                failed.update(pixels.finish(self._engine))
+        with self._stats.timed("collate"):
+            for name, pixels in begun.pixels.items():
+                batch[name] = pixels.out
+                batch[f"has_{name}"] = torch.tensor(pixels.there, dtype=torch.bool)
+            if begun.pixels:
+                rows = [_geometry_row(plan) for plan in read.plans]
+                batch["geometry"] = torch.tensor(rows, dtype=torch.float64).reshape(-1, 4)
+            batch["text"] = [self._render(place, read, failed) for place in range(len(read.lines))]
+            batch["key"] = [line.key for line in read.lines]
+            batch["item"] = [f"{line.key}/{line.id}" if line.id else line.key for line in read.lines]
+            batch["valid"] = torch.tensor([place not in failed for place in range(len(read.lines))], dtype=torch.bool)
+            batch["padded"] = torch.from_numpy(step.padded.copy())
+            batch["state"] = self._dump(step.state)
+        self._account(read, failed)
+        return batch
 
     def _render(self, place: int, read: _Read, failed: dict[int, str]) -> list[dict[str, str]]:
         text, plan = read.texts[place], read.plans[place]
-        if text is None or place in failed or isinstance(plan, LoaderError):
+        if text is None or text.conversation is None or place in failed or isinstance(plan, LoaderError):
             return []
         delivered = {}
         if plan.geometry is not None:
-            slots = text.conversation.slots if text.conversation is not None else []
-            delivered = dict.fromkeys(slots, plan.geometry.delivered())
+            delivered = dict.fromkeys(text.conversation.slots, plan.geometry.delivered())
         return text.render(self._family, delivered)
 
     def _account(self, read: _Read, failed: dict[int, str]) -> None:

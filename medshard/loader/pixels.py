@@ -18,11 +18,12 @@ from medshard.errors import LoaderError, MedshardError
 from medshard.loader.conversation import ItemText
 from medshard.loader.counter import uniform
 from medshard.loader.selection import ItemLine, MediumLine, Part
+from medshard.loader.slots import SlotMemory
 from medshard.shards.sample_parts import INT16_OFFSET
 from medshard.storage.base import Bytes
 from medshard.volumes import VolumeReader
 
-__all__ = ["DTYPES", "PixelPlan", "draw_items", "read_planes", "sample_pixels", "smallest_enough"]
+__all__ = ["DTYPES", "BegunPixels", "PixelPlan", "begin_pixels", "draw_items", "read_planes", "smallest_enough"]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "uint8": torch.uint8}
 _MASK_DTYPES = {"int32": torch.int32}
@@ -103,23 +104,25 @@ def read_planes(
     executor: Executor,
 ) -> list[NDArray[np.generic] | MedshardError | None]:
     """The planes of volumes, (Y, X) or (Y, X, 3); None for items whose picture is a part of a shard."""
+    found: list[NDArray[np.generic] | MedshardError | None] = [None] * len(media)
+    if take is None:
+        return found
 
-    def read(job: tuple[MediumLine | None, PixelPlan | LoaderError]) -> NDArray[np.generic] | MedshardError | None:
-        medium, plan = job
-        if (
-            medium is None
-            or medium.volume is None
-            or isinstance(plan, LoaderError)
-            or plan.plane is None
-            or take is None
-        ):
-            return None
+    def read(place: int, medium: MediumLine, plane: int) -> None:
         try:
-            return _read_plane(corpus, medium, plan.plane, take)
+            found[place] = _read_plane(corpus, medium, plane, take)
         except (MedshardError, IndexError) as error:
-            return error if isinstance(error, MedshardError) else LoaderError(str(error))
+            found[place] = error if isinstance(error, MedshardError) else LoaderError(str(error))
 
-    return list(executor.map(read, zip(media, plans, strict=True)))
+    reading = [
+        executor.submit(read, place, medium, plan.plane)
+        for place, (medium, plan) in enumerate(zip(media, plans, strict=True))
+        if medium is not None and medium.volume is not None
+        if isinstance(plan, PixelPlan) and plan.plane is not None
+    ]
+    for future in reading:
+        future.result()
+    return found
 
 
 def _read_plane(corpus: Corpus, medium: MediumLine, plane: int, take: TakeSlice) -> NDArray[np.generic]:
@@ -138,8 +141,36 @@ def _read_plane(corpus: Corpus, medium: MediumLine, plane: int, take: TakeSlice)
     return np.ascontiguousarray(values)
 
 
-def sample_pixels(
+@dataclass(frozen=True)
+class BegunPixels:
+    """Pictures (or masks) of a batch that the engine works on.
+
+    Attributes:
+        out: (B, C, H, W), or (B, H, W) for masks of one channel; written until the ticket's batch is finished.
+        there: which items have one.
+        jobs: place in the batch of each job.
+        failed: why items failed before they came to the engine, by place.
+    """
+
+    ticket: int
+    out: torch.Tensor
+    there: list[bool]
+    jobs: list[int]
+    failed: dict[int, str]
+
+    def finish(self, engine: Engine) -> dict[int, str]:
+        """Wait; gives why items failed, by place.
+
+        Raises:
+            BatchCancelled: the batch was given up.
+        """
+        reasons = engine.wait(self.ticket)
+        return {**self.failed, **{self.jobs[number]: reason for number, reason in reasons.items()}}
+
+
+def begin_pixels(
     engine: Engine,
+    memory: SlotMemory,
     media: Sequence[MediumLine | None],
     plans: Sequence[PixelPlan | LoaderError],
     data: Sequence[Bytes | MedshardError | None],
@@ -147,19 +178,16 @@ def sample_pixels(
     layout: BatchLayout,
     compiled: Compiled,
     factors: Sequence[int] | None = None,
-) -> tuple[torch.Tensor, list[bool], dict[int, str]]:
-    """Decode and sample every picture (or mask) of a batch into one tensor.
+) -> BegunPixels:
+    """Have every picture (or mask) of a batch decoded and sampled into one tensor; zeros where there is none.
 
     Args:
         factors: by which what ``data`` holds of each picture is smaller than the picture; 1 by default.
-
-    Returns:
-        (B, C, H, W), or (B, H, W) for masks; which items have one; and why items failed, by place.
     """
     count = len(media)
     factors = factors or [1] * count
     dtype = _MASK_DTYPES[layout.dtype] if layout.mask else DTYPES[layout.dtype]
-    out = torch.zeros((count, layout.channels, layout.height, layout.width), dtype=dtype)
+    out = memory.empty((count, layout.channels, layout.height, layout.width), dtype)
     jobs = np.zeros(count, JOB)
     filled: list[int] = []
     failed: dict[int, str] = {}
@@ -176,10 +204,11 @@ def sample_pixels(
                 job["scale"], job["bias"] = _mapping(medium, compiled, plane)  # type: ignore[arg-type]
             filled.append(place)
             there[place] = True
-    reasons = engine.run(jobs[: len(filled)], out.data_ptr(), layout, keep_alive=(data, planes))
-    for number, reason in reasons.items():
-        failed[filled[number]] = reason
-    return (out[:, 0] if layout.mask and layout.channels == 1 else out), there, failed
+            continue
+        out[place].zero_()
+    ticket = engine.submit(jobs[: len(filled)], out.data_ptr(), layout, keep_alive=(out, data, planes))
+    shown = out[:, 0] if layout.mask and layout.channels == 1 else out
+    return BegunPixels(ticket, shown, there, filled, failed)
 
 
 def _fill_source(job: NDArray[np.void], part: Bytes | None, plane: NDArray[np.generic] | None) -> None:

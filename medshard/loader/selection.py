@@ -20,6 +20,7 @@ from medshard.shards.sample_parts import RECORD_EXTENSION
 __all__ = ["ItemLine", "MediumLine", "Part", "Selection"]
 
 _PICTURES = ("image", "volume")
+_MEDIUM_FIELDS = ["slot", "kind", "role", "present", "part", "axes", "shape", "dtype", "bits", "window"]
 
 
 @dataclass(frozen=True)
@@ -130,12 +131,19 @@ class Selection:
         state.update(np.ascontiguousarray(self.rows, "<i8").tobytes())
         return Source(self._by, lengths, state.hexdigest())
 
+    @cached_property
+    def _samples(self) -> pa.Table:
+        """Of the index what a line needs; a step makes Python objects of its rows, so every field counts."""
+        media = self.corpus.samples["media"].combine_chunks()
+        parts = media.values
+        fields = pa.StructArray.from_arrays([parts.field(name) for name in _MEDIUM_FIELDS], _MEDIUM_FIELDS)
+        listed = pa.ListArray.from_arrays(media.offsets, fields)
+        return self.corpus.samples.select(["key", "shard", "row"]).append_column("media", listed)
+
     def lines(self, places: NDArray[np.int64]) -> list[ItemLine]:
         """The items at places of the selection."""
-        corpus = self.corpus
-        items = corpus.items.select(["id", "slots"]).take(self.rows[places]).to_pylist()
-        columns = ["key", "shard", "row", "media"]
-        samples = corpus.samples.select(columns).take(self.samples[places]).to_pylist()
+        items = self.corpus.items.select(["id", "slots"]).take(self.rows[places]).to_pylist()
+        samples = self._samples.take(self.samples[places]).to_pylist()
         return [
             self._line(int(self.rows[place]), int(self.samples[place]), item, sample)
             for place, item, sample in zip(places, items, samples, strict=True)

@@ -23,6 +23,7 @@ class Stats:
         self._counts: Counter[str] = Counter()
         self._failures: list[tuple[str, str]] = []
         self._failed_by_dataset: Counter[str] = Counter()
+        self._ready = 0
 
     def __reduce__(self) -> tuple[type[Stats], tuple[()]]:
         # A copy in another process counts for itself.
@@ -43,6 +44,13 @@ class Stats:
         with self._lock:
             self._counts[name] += count
 
+    def ask(self, ready: int) -> None:
+        """The trainer asks for a batch while so many are ready."""
+        with self._lock:
+            self._counts["asked"] += 1
+            self._counts["asked, none ready"] += ready == 0
+            self._ready += ready
+
     def fail(self, dataset: str, key: str, reason: str) -> None:
         """A sample was not delivered; the first hundred are kept by name."""
         with self._lock:
@@ -57,6 +65,7 @@ class Stats:
             return {
                 "seconds": {name: round(seconds, 4) for name, seconds in sorted(self._seconds.items())},
                 "counts": dict(sorted(self._counts.items())),
+                "ready_batches": round(self._ready / max(1, self._counts["asked"]), 2),
                 "failed_by_dataset": dict(sorted(self._failed_by_dataset.items())),
                 "failures": [{"key": key, "reason": reason} for key, reason in self._failures],
             }

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,11 @@ class Locator:
         if not np.array_equal(self.blocks["first"], ends - widths) or (len(ends) and int(ends[-1]) != parts):
             raise CorpusError("locator.bin is damaged: a block points outside the shard's own records")
 
+    @cached_property
+    def _places(self) -> list[tuple[int, int, int]]:
+        """First record, samples and parts of each shard, as plain integers."""
+        return list(zip(*(self.blocks[name].tolist() for name in ("first", "samples", "parts")), strict=True))
+
     @classmethod
     def open(cls, path: Path) -> Locator:
         """Memory-map a local file."""
@@ -140,8 +146,8 @@ class Locator:
         Raises:
             IndexError: the shard has no such sample or part.
         """
-        block = self.blocks[shard]
-        if not (0 <= row < block["samples"] and 0 <= part < block["parts"]):
+        first, samples, parts = self._places[shard]
+        if not (0 <= row < samples and 0 <= part < parts):
             raise IndexError(f"shard {shard} has no part {part} of sample {row}")
-        record = self.records[int(block["first"]) + row * int(block["parts"]) + part]
-        return int(record["offset"]), int(record["size"]), int(record["crc32c"])
+        offset, size, checksum, _ = self.records[first + row * parts + part].item()
+        return offset, size, checksum

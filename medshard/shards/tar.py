@@ -115,6 +115,8 @@ def read_tar(tar_file: Path | bytes, name: str = "") -> Iterator[tuple[TarPart, 
     """
     # tarfile's own iteration takes a damaged header after the first for the end of the archive.
     with io.BytesIO(tar_file) if isinstance(tar_file, bytes) else tar_file.open("rb") as handle:
+        total = handle.seek(0, io.SEEK_END)
+        handle.seek(0)
         shown = name or getattr(handle, "name", "tar").rpartition("/")[2]
         while (block := handle.read(BLOCK_BYTES)) != bytes(BLOCK_BYTES):
             offset = handle.tell() - len(block)
@@ -125,7 +127,8 @@ def read_tar(tar_file: Path | bytes, name: str = "") -> Iterator[tuple[TarPart, 
                 raise CorpusError(f"{shown}: {kind} at byte {offset}") from error
             if not member.isreg():
                 raise CorpusError(f"{shown}: member {member.name!r} is no regular file")
-            data = handle.read(member.size)
+            # A damaged size may be negative, or more than the memory there is.
+            data = handle.read(member.size) if 0 <= member.size <= total - handle.tell() else b""
             if len(data) != member.size:
                 raise CorpusError(f"{shown}: member {member.name!r} is cut off")
             yield TarPart(member.name, offset + BLOCK_BYTES, member.size, crc32c(data)), data

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from medshard import _engine
 
 __all__ = [
+    "BORDERS",
     "JOB",
     "MAX_PIXELS",
     "BatchLayout",
@@ -37,14 +38,21 @@ JOB = np.dtype(
     {
         "names": [
             *("address", "size", "out", "box", "bounds", "raw", "height", "width"),
-            *("scale", "bias", "codec", "flip_x", "flip_y"),
+            *("scale", "bias", "codec", "flip_x", "flip_y", "params", "noise_seed"),
+            *("extent", "inner", "grid", "map", "before"),
+            *("elastic_seed", "elastic_spacing", "elastic_amplitude", "fill", "border", "transpose"),
         ],
         "formats": [
             *("<u8", "<u8", "<u8", ("<f8", 4), ("<i4", 4), ("<i4", 3), "<i4", "<i4"),
-            *("<f4", "<f4", "u1", "u1", "u1"),
+            *("<f4", "<f4", "u1", "u1", "u1", "<u8", "<u8"),
+            *(("<i4", 4), ("<i4", 4), ("<i4", 2), ("<f8", 6), ("<f8", 6)),
+            *("<u8", ("<f8", 2), ("<f8", 2), "<f4", "u1", "u1"),
         ],
-        "offsets": [0, 8, 16, 24, 56, 72, 84, 88, 92, 96, 100, 101, 102],
-        "itemsize": 104,
+        "offsets": [
+            *(0, 8, 16, 24, 56, 72, 84, 88, 92, 96, 100, 101, 102, 104, 112),
+            *(120, 136, 152, 160, 208, 256, 264, 280, 296, 300, 301),
+        ],
+        "itemsize": 304,
     }
 )
 """What is done to one sample (csrc/pipeline/job.hpp).
@@ -53,10 +61,20 @@ address, size: of the compressed stream, or of raw samples. out: bytes from the 
 x0 y0 x1 y1 of the stored picture, continuous pixels, which fills the output. bounds: x0 y0 x1 y1, whole pixels outside
 of which nothing is read. raw: height, width, channels of raw samples. height, width: of the output. scale, bias:
 value = stored * scale + bias. codec: see ``CODECS``.
+
+Zeros in what follows mean none of it. extent: x0 y0 x1 y1, the picture with what is added around it: beyond ``bounds`` it
+is made by the border. inner: x0 y0 x1 y1 of the output before flips and transposition; the border makes the rest. grid:
+height, width of the reduced picture that a warp reads; the box then fills it. map: output point to grid point, a row
+for x and one for y; with an elastic displacement, output point through ``before``, displaced, then through ``map``.
+elastic_seed, elastic_spacing, elastic_amplitude: of the displacement, x and y in pixels. fill: of a constant border, after
+scale and bias; of masks the label. border: see ``BORDERS``. transpose: rows become columns after the flips.
 """
 
 CODECS = {"compressed": 0, "uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
 """``compressed`` is told apart by its first bytes; the others are raw samples of that type."""
+
+BORDERS = {"constant": 0, "edge": 1, "reflect": 2}
+"""What lies outside a picture: a value, the nearest pixel, or the picture mirrored about its outermost pixels."""
 
 _OUTPUTS = {"float32": 0, "float16": 1, "bfloat16": 2, "uint8": 3, "int16": 4, "int32": 5}
 _OUTPUT_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "uint8": 1, "int16": 2, "int32": 4}

@@ -52,8 +52,14 @@ class Engine {
     {
       nb::gil_scoped_release release;
       Workers& workers = started();
-      workers.pool.run(count, [&](std::size_t index, unsigned thread) {
-        failures[index] = pipeline::run_job(list[index], batch, *workers.scratch[thread]);
+      std::vector<std::size_t> starts;  // of jobs with one source
+      for (std::size_t first = 0; first < count; first += pipeline::same_source(list, first, count))
+        starts.push_back(first);
+      starts.push_back(count);
+      workers.pool.run(starts.size() - 1, [&](std::size_t group, unsigned thread) {
+        const std::size_t first = starts[group];
+        pipeline::run_jobs(list + first, starts[group + 1] - first, batch, *workers.scratch[thread],
+                           failures.data() + first);
       });
     }
     nb::dict failed;

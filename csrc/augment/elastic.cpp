@@ -1,0 +1,115 @@
+#include "augment/elastic.hpp"
+
+#include <cmath>
+#include <cstddef>
+
+#include "core/error.hpp"
+
+namespace medshard::augment {
+namespace {
+
+constexpr std::size_t kMaxValues = 1u << 22;
+
+// The finaliser of SplitMix64, as in medshard/loader/counter.py.
+std::uint64_t fold(std::uint64_t state, std::uint64_t counter) {
+  std::uint64_t value = (state ^ counter) + 0x9E3779B97F4A7C15u;
+  value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
+  value = (value ^ (value >> 27)) * 0x94D049BB133111EBu;
+  return value ^ (value >> 31);
+}
+
+// The four B-splines over a place `t` of the way from the second point to the third.
+void splines(double t, double weights[4]) {
+  const double s = 1.0 - t;
+  weights[0] = s * s * s / 6.0;
+  weights[1] = (4.0 + t * t * (3.0 * t - 6.0)) / 6.0;
+  weights[2] = (4.0 + s * s * (3.0 * s - 6.0)) / 6.0;
+  weights[3] = t * t * t / 6.0;
+}
+
+}  // namespace
+
+double lattice_value(std::uint64_t seed, int axis, std::int64_t row, std::int64_t column) {
+  const std::uint64_t state =
+      fold(fold(fold(seed, static_cast<std::uint64_t>(axis)), static_cast<std::uint64_t>(row)),
+           static_cast<std::uint64_t>(column));
+  return static_cast<double>(state >> 11) * 0x1p-52 - 1.0;
+}
+
+void displace(const Elastic& elastic, double& x, double& y) {
+  const double at_x = x / elastic.spacing[0], at_y = y / elastic.spacing[1];
+  const double column = std::floor(at_x), row = std::floor(at_y);
+  double across[4], down[4];
+  splines(at_x - column, across);
+  splines(at_y - row, down);
+  double moved[2] = {0, 0};
+  for (int axis = 0; axis < 2; ++axis) {
+    for (int r = 0; r < 4; ++r) {
+      for (int c = 0; c < 4; ++c) {
+        moved[axis] += down[r] * across[c] *
+                       lattice_value(elastic.seed, axis, static_cast<std::int64_t>(row) + r - 1,
+                                     static_cast<std::int64_t>(column) + c - 1);
+      }
+    }
+  }
+  x += elastic.amplitude[0] * moved[0];
+  y += elastic.amplitude[1] * moved[1];
+}
+
+void Lattice::prepare(const Elastic& elastic, double x0, double y0, double x1, double y1) {
+  const double reach = std::abs(elastic.amplitude[0]) + std::abs(elastic.amplitude[1]);
+  if (!(elastic.spacing[0] > 0 && elastic.spacing[1] > 0 && reach < 1e6)) {
+    throw DecodeError("an elastic displacement without a usable spacing or amplitude");
+  }
+  elastic_ = elastic;
+  column0_ = static_cast<std::int64_t>(std::floor(x0 / elastic.spacing[0])) - 1;
+  row0_ = static_cast<std::int64_t>(std::floor(y0 / elastic.spacing[1])) - 1;
+  const double columns = std::floor(x1 / elastic.spacing[0]) + 3.0 - static_cast<double>(column0_);
+  const double rows = std::floor(y1 / elastic.spacing[1]) + 3.0 - static_cast<double>(row0_);
+  if (!(columns * rows <= static_cast<double>(kMaxValues))) {
+    throw DecodeError("an elastic displacement has too fine a lattice; take a larger sigma");
+  }
+  columns_ = static_cast<int>(columns);
+  rows_ = static_cast<int>(rows);
+  values_.resize(2ul * rows_ * columns_);
+  std::size_t place = 0;
+  for (int axis = 0; axis < 2; ++axis) {
+    for (int r = 0; r < rows_; ++r) {
+      for (int c = 0; c < columns_; ++c)
+        values_[place++] = lattice_value(elastic.seed, axis, row0_ + r, column0_ + c);
+    }
+  }
+}
+
+void Lattice::displace_row(int axis, const double* at, double fixed, int count, double* xs, double* ys) {
+  const int other = 1 - axis;
+  const std::int64_t along0 = axis == 0 ? column0_ : row0_, across0 = axis == 0 ? row0_ : column0_;
+  const int along = axis == 0 ? columns_ : rows_;
+  const std::size_t step_along = axis == 0 ? 1 : columns_, step_across = axis == 0 ? columns_ : 1;
+  const std::size_t plane = static_cast<std::size_t>(rows_) * columns_;
+  const double place = fixed / elastic_.spacing[other];
+  double weights[4];
+  splines(place - std::floor(place), weights);
+  const std::size_t from =
+      static_cast<std::size_t>(static_cast<std::int64_t>(std::floor(place)) - 1 - across0);
+  combined_.assign(2ul * along, 0.0);
+  for (int moved = 0; moved < 2; ++moved) {
+    for (int k = 0; k < 4; ++k) {
+      const double* line = values_.data() + moved * plane + (from + k) * step_across;
+      for (int i = 0; i < along; ++i) combined_[moved * along + i] += weights[k] * line[i * step_along];
+    }
+  }
+  for (int i = 0; i < count; ++i) {
+    const double step = at[i] / elastic_.spacing[axis];
+    const std::int64_t whole = static_cast<std::int64_t>(std::floor(step));
+    splines(step - static_cast<double>(whole), weights);
+    const double* near = combined_.data() + (whole - 1 - along0);
+    const double* far = near + along;
+    xs[i] += elastic_.amplitude[0] *
+             (weights[0] * near[0] + weights[1] * near[1] + weights[2] * near[2] + weights[3] * near[3]);
+    ys[i] += elastic_.amplitude[1] *
+             (weights[0] * far[0] + weights[1] * far[1] + weights[2] * far[2] + weights[3] * far[3]);
+  }
+}
+
+}  // namespace medshard::augment

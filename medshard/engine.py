@@ -21,6 +21,7 @@ __all__ = [
     "Header",
     "crc32c",
     "decode_image",
+    "displace",
     "encode_png",
     "features",
     "read_header",
@@ -62,12 +63,12 @@ x0 y0 x1 y1 of the stored picture, continuous pixels, which fills the output. bo
 of which nothing is read. raw: height, width, channels of raw samples. height, width: of the output. scale, bias:
 value = stored * scale + bias. codec: see ``CODECS``.
 
-Zeros in what follows mean none of it. extent: x0 y0 x1 y1, the picture with what is added around it: beyond ``bounds`` it
-is made by the border. inner: x0 y0 x1 y1 of the output before flips and transposition; the border makes the rest. grid:
-height, width of the reduced picture that a warp reads; the box then fills it. map: output point to grid point, a row
-for x and one for y; with an elastic displacement, output point through ``before``, displaced, then through ``map``.
-elastic_seed, elastic_spacing, elastic_amplitude: of the displacement, x and y in pixels. fill: of a constant border, after
-scale and bias; of masks the label. border: see ``BORDERS``. transpose: rows become columns after the flips.
+Zeros in what follows mean none of it. extent: x0 y0 x1 y1, the picture with what is added around it: beyond ``bounds``
+it is made by the border. inner: x0 y0 x1 y1 of the output before flips and transposition; the border makes the rest.
+grid: height, width of the reduced picture that a warp reads; the box then fills it. map: output point to grid point, a
+row for x and one for y; with an elastic displacement, output point through ``before``, displaced, then through ``map``.
+elastic_seed, elastic_spacing, elastic_amplitude: of the displacement, x and y in pixels. fill: of a constant border,
+after scale and bias; of masks the label. border: see ``BORDERS``. transpose: rows become columns after the flips.
 """
 
 CODECS = {"compressed": 0, "uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
@@ -151,6 +152,21 @@ def encode_png(array: NDArray[Any], *, level: int = PNG_LEVEL) -> bytes:
     return bytes(_engine.encode_png(np.ascontiguousarray(array), level))
 
 
+def displace(
+    points_xy: NDArray[np.float64], seed: int, spacing_xy: tuple[float, float], amplitude_xy: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Points moved by an elastic displacement, as the engine moves them.
+
+    Args:
+        points_xy: (..., 2) in pixels of the plane on which it works.
+        seed: 64 bits.
+        spacing_xy, amplitude_xy: of its lattice, pixels.
+    """
+    points = np.array(points_xy, np.float64, copy=True, order="C")
+    _engine.displace(points.reshape(-1), seed, *spacing_xy, *amplitude_xy)
+    return points
+
+
 @dataclass(frozen=True)
 class BatchLayout:
     """How a batch lies in memory, and what values become.
@@ -201,7 +217,11 @@ class BatchLayout:
     @property
     def slot_bytes(self) -> int:
         """Of a slot of ``height`` x ``width``."""
-        return self.channels * self.height * self.width * _OUTPUT_BYTES[self.dtype]
+        return self.slot_bytes_of((self.height, self.width))
+
+    def slot_bytes_of(self, size_hw: tuple[int, int]) -> int:
+        """Of a slot of another size."""
+        return self.channels * size_hw[0] * size_hw[1] * _OUTPUT_BYTES[self.dtype]
 
 
 class Engine:

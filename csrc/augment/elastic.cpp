@@ -38,6 +38,7 @@ double lattice_value(std::uint64_t seed, int axis, std::int64_t row, std::int64_
 
 void displace(const Elastic& elastic, double& x, double& y) {
   const double at_x = x / elastic.spacing[0], at_y = y / elastic.spacing[1];
+  if (!(std::abs(at_x) < 0x1p52 && std::abs(at_y) < 0x1p52)) return;  // no such lattice point
   const double column = std::floor(at_x), row = std::floor(at_y);
   double across[4], down[4];
   splines(at_x - column, across);

@@ -18,11 +18,11 @@ from medshard.corpus.corpus import Corpus
 from medshard.engine import BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
 from medshard.families import FAMILIES
-from medshard.loader.batch import Batch
+from medshard.loader.batch import Batch, told_geometry
 from medshard.loader.conversation import ItemText, no_text, read_item_text
 from medshard.loader.fetch import fetch_parts
 from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
-from medshard.loader.pixels import DTYPES, PixelPlan, draw_items, read_planes, sample_pixels
+from medshard.loader.pixels import DTYPES, PixelPlan, draw_items, read_planes, sample_views
 from medshard.loader.prefetch import Prefetch
 from medshard.loader.selection import ItemLine, Part, Selection
 from medshard.loader.stats import Stats
@@ -81,6 +81,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         image, mask: slots that are delivered; without ``image``, the only picture of each item.
         channels: 1 or 3.
         dtype: of pictures: float32, float16, bfloat16, uint8.
+        channels_last: pictures keep the shape (B, C, H, W), in the memory format ``torch.channels_last``.
         family: grammar of places and media in text.
         rank, world_size: of this process; found by themselves under torch.distributed and torchrun.
         prefetch: batches made ahead.
@@ -108,6 +109,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         mask: str | None = None,
         channels: int = 3,
         dtype: str = "float32",
+        channels_last: bool = False,
         family: str = "plain",
         rank: int | None = None,
         world_size: int | None = None,
@@ -129,7 +131,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._selection = Selection(corpus, image=image, mask=mask, by=by)
         self._by, self._prefetch, self._mask_slot = by, max(1, prefetch), mask
         self._compiled = self._compile(transform)
-        self._channels, self._dtype = channels, dtype
+        self._channels, self._dtype, self._channels_last = channels, dtype, channels_last
         config = OrderConfig(seed=seed, shuffle=shuffle, remainder=remainder, window_items=window)
         self._order = Order([self._selection.source], config)
         self._next = OrderState()
@@ -308,21 +310,23 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             self._dtype,
             mean=tuple(normalize.mean) if normalize is not None else (),
             deviation=tuple(normalize.std) if normalize is not None else (),
+            channels_last=self._channels_last,
         )
         pictures = [line.picture for line in read.lines]
-        batch["image"], there, failed = sample_pixels(
+        views, there, failed = sample_views(
             self._engine, pictures, read.plans, read.pictures, read.picture_planes, layout, compiled
         )
+        several = len(compiled.views) > 1
+        batch["views" if several else "image"] = views if several else views[0]
         batch["has_image"] = torch.tensor(there, dtype=torch.bool)
-        batch["geometry"] = torch.tensor([_geometry_row(plan) for plan in read.plans], dtype=torch.float64).reshape(
-            -1, 4
-        )
+        batch.update(told_geometry(read.plans, compiled))
         if self._mask_slot is not None:
             masks = [line.mask for line in read.lines]
             layout = BatchLayout(height, width, 1, "int32", mask=True)
-            batch["mask"], there, more = sample_pixels(
+            views, there, more = sample_views(
                 self._engine, masks, read.plans, read.masks, read.mask_planes, layout, compiled
             )
+            batch["mask_views" if several else "mask"] = views if several else views[0]
             batch["has_mask"] = torch.tensor(there, dtype=torch.bool)
             failed.update(more)
         return failed
@@ -360,10 +364,3 @@ def _global_batch(batch_size: int | None, global_batch_size: int | None, world_s
     if total is None or total < 1:
         raise LoaderError(f"a batch has at least one item, not {batch_size or global_batch_size}")
     return total
-
-
-def _geometry_row(plan: PixelPlan | LoaderError) -> tuple[float, float, float, float]:
-    if isinstance(plan, LoaderError) or plan.geometry is None:
-        return (1.0, 0.0, 1.0, 0.0)
-    seen = plan.geometry.delivered()
-    return (seen.scale_x, seen.offset_x, seen.scale_y, seen.offset_y)

@@ -11,23 +11,25 @@ import torch
 from numpy.typing import NDArray
 
 from medshard.augment import Compiled, TakeSlice
-from medshard.augment.geometry import Geometry, draw_geometry
+from medshard.augment.geometry import Geometry, draw_geometries
+from medshard.augment.views import output_size
 from medshard.corpus.corpus import Corpus
 from medshard.engine import CODECS, JOB, BatchLayout, Engine, address_of
 from medshard.errors import LoaderError, MedshardError
-from medshard.loader.conversation import ItemText
+from medshard.loader.conversation import ItemText, no_text
 from medshard.loader.counter import uniform
+from medshard.loader.draws import ItemDraws
 from medshard.loader.selection import ItemLine, MediumLine
 from medshard.shards.sample_parts import INT16_OFFSET
 from medshard.storage.base import Bytes
 from medshard.volumes import VolumeReader
 
-__all__ = ["DTYPES", "PixelPlan", "draw_items", "read_planes", "sample_pixels"]
+__all__ = ["DTYPES", "PixelPlan", "draw_items", "read_planes", "sample_pixels", "sample_views"]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "uint8": torch.uint8}
 _MASK_DTYPES = {"int32": torch.int32}
 
-_SALT_GEOMETRY, _SALT_SLICE = 11, 12  # keep the uses of one seed apart
+_SALT_SLICE = 12  # keeps the uses of one seed apart; the geometry's is in draws.py
 
 
 @dataclass(frozen=True)
@@ -35,46 +37,71 @@ class PixelPlan:
     """What is done with the pictures of one item.
 
     Attributes:
-        geometry: None for an item without a picture.
+        geometry: None for an item without a picture; of the first view, where there are several.
         plane: place along the slice axis, for volumes.
+        more: geometries of the views after the first.
     """
 
     geometry: Geometry | None
     plane: int | None = None
+    more: tuple[Geometry, ...] = ()
 
 
 def draw_items(
     lines: Sequence[ItemLine], texts: Sequence[ItemText | None], compiled: Compiled | None, seed: int, epoch: int
 ) -> list[PixelPlan | LoaderError]:
     """The random choices of each item: a function of (seed, epoch, item, operation)."""
-    plans: list[PixelPlan | LoaderError] = []
-    for line, text in zip(lines, texts, strict=True):
-        if line.picture is None or compiled is None or text is None:
-            plans.append(PixelPlan(None))
+    plans: list[PixelPlan | LoaderError] = [PixelPlan(None)] * len(lines)
+    if compiled is None:
+        return plans
+    places: list[int] = []
+    sizes: list[tuple[int, int]] = []
+    planes: list[int | None] = []
+    for place, (line, text) in enumerate(zip(lines, texts, strict=True)):
+        if line.picture is None or text is None:
             continue
+        if line.picture.kind == "volume":
+            try:
+                plane, size = _draw_plane(line, line.picture, compiled.take_slice, seed, epoch)
+            except LoaderError as error:
+                plans[place] = error
+                continue
+        else:
+            plane, size = None, line.picture.size_hw
+        places.append(place)
+        planes.append(plane)
+        sizes.append(size)
+    if not places:
+        return plans
+    seen = [texts[place] or no_text() for place in places]
+    keeps = [text.keeps for text in seen]
+    regions = [text.regions_xyxy for text in seen]
+    draws = ItemDraws(seed, epoch, np.array([lines[place].item for place in places], np.int64))
+    height, width = np.array(sizes, np.int64).T
+    drawn = [
+        draw_geometries(operations, height, width, draws, keeps, regions, view=view)
+        for view, operations in enumerate(compiled.views)
+    ]
+    for row, place in enumerate(places):
         try:
-            plans.append(_draw(line, line.picture, text, compiled, seed, epoch))
+            geometry, *more = [view[row] for view in drawn]
+            plans[place] = PixelPlan(geometry, planes[row], tuple(more))
         except LoaderError as error:
-            plans.append(error)
+            plans[place] = error
     return plans
 
 
-def _draw(line: ItemLine, picture: MediumLine, text: ItemText, compiled: Compiled, seed: int, epoch: int) -> PixelPlan:
-    def drawn(place: int, number: int) -> float:
-        return uniform(seed, _SALT_GEOMETRY, epoch, line.item, place, number)
-
-    plane = None
-    if picture.kind == "volume":
-        if compiled.take_slice is None:
-            raise LoaderError(f"{line.key} is a volume: begin the transform with TakeSlice('z') to see a plane of it")
-        axis, height, width = _plane_of(picture, compiled.take_slice)
-        length = picture.shape[axis]
-        middle = compiled.take_slice.index == "middle"
-        plane = length // 2 if middle else int(uniform(seed, _SALT_SLICE, epoch, line.item) * length)
-    else:
-        height, width = picture.size_hw
-    geometry = draw_geometry(compiled.geometry, height, width, drawn, text.keeps, text.regions_xyxy)
-    return PixelPlan(geometry, plane)
+def _draw_plane(
+    line: ItemLine, picture: MediumLine, take: TakeSlice | None, seed: int, epoch: int
+) -> tuple[int, tuple[int, int]]:
+    """Which plane of a volume is seen, and its height and width."""
+    if take is None:
+        raise LoaderError(f"{line.key} is a volume: begin the transform with TakeSlice('z') to see a plane of it")
+    axis, height, width = _plane_of(picture, take)
+    length = picture.shape[axis]
+    middle = take.index == "middle"
+    plane = length // 2 if middle else int(uniform(seed, _SALT_SLICE, epoch, line.item) * length)
+    return plane, (height, width)
 
 
 def _plane_of(medium: MediumLine, take: TakeSlice) -> tuple[int, int, int]:
@@ -141,45 +168,90 @@ def sample_pixels(
     Returns:
         (B, C, H, W), or (B, H, W) for masks; which items have one; and why items failed, by place.
     """
-    count = len(media)
-    dtype = _MASK_DTYPES[layout.dtype] if layout.mask else DTYPES[layout.dtype]
-    out = torch.zeros((count, layout.channels, layout.height, layout.width), dtype=dtype)
-    jobs = np.zeros(count, JOB)
-    filled: list[int] = []
+    tensors, there, failed = sample_views(engine, media, plans, data, planes, layout, compiled)
+    return tensors[0], there, failed
+
+
+def sample_views(
+    engine: Engine,
+    media: Sequence[MediumLine | None],
+    plans: Sequence[PixelPlan | LoaderError],
+    data: Sequence[Bytes | MedshardError | None],
+    planes: Sequence[NDArray[np.generic] | MedshardError | None],
+    layout: BatchLayout,
+    compiled: Compiled,
+) -> tuple[list[torch.Tensor], list[bool], dict[int, str]]:
+    """``sample_pixels`` for every view of a transform; each item is decoded once for all of its views.
+
+    Returns:
+        A tensor a view; with ``layout.channels_last`` its shape is the same, and its memory that of
+        ``torch.channels_last``.
+    """
+    sizes = [output_size(view) or compiled.size for view in compiled.views]
+    out, begins = _allocate(len(media), sizes, layout)
+    slots = [layout.slot_bytes_of(size) for size in sizes]
     failed: dict[int, str] = {}
-    there = [False] * count
+    there = [False] * len(media)
+    filled: list[int] = []
+    records: list[np.void] = []
+    sources: list[tuple[int, int, tuple[int, int, int], int]] = []
+    outs: list[int] = []
+    mappings: list[tuple[float, float]] = []
     for place, (medium, plan, part, plane) in enumerate(zip(media, plans, data, planes, strict=True)):
         problem = next((entry for entry in (plan, part, plane) if isinstance(entry, MedshardError)), None)
         if problem is not None:
             failed[place] = str(problem)
         elif medium is not None and isinstance(plan, PixelPlan) and plan.geometry is not None:
-            job = jobs[len(filled)]
-            _fill_source(job, part, plane)  # type: ignore[arg-type]
-            _fill_geometry(job, plan.geometry, place * layout.slot_bytes)
-            if not layout.mask:
-                job["scale"], job["bias"] = _mapping(medium, compiled, plane)  # type: ignore[arg-type]
-            filled.append(place)
+            source = _source_of(part, plane)  # type: ignore[arg-type]
+            mapping = (plan.geometry.mask_fill, 0.0) if layout.mask else _mapping(medium, compiled, plane)  # type: ignore[arg-type]
+            for view, geometry in enumerate((plan.geometry, *plan.more)):
+                records.append(geometry.job)
+                sources.append(source)
+                outs.append(begins[view] + place * slots[view])
+                mappings.append(mapping)
+                filled.append(place)
             there[place] = True
-    reasons = engine.run(jobs[: len(filled)], out.data_ptr(), layout, keep_alive=(data, planes))
-    for number, reason in reasons.items():
-        failed[filled[number]] = reason
-    return (out[:, 0] if layout.mask and layout.channels == 1 else out), there, failed
+    if records:
+        jobs = np.array(records, JOB)
+        jobs["address"], jobs["size"] = [source[0] for source in sources], [source[1] for source in sources]
+        jobs["raw"], jobs["codec"] = [source[2] for source in sources], [source[3] for source in sources]
+        jobs["out"] = outs
+        if layout.mask:
+            jobs["fill"] = [fill for fill, _ in mappings]
+        else:
+            jobs["scale"], jobs["bias"] = np.array(mappings).T
+        reasons = engine.run(jobs, out[0].data_ptr(), layout, keep_alive=(data, planes))
+        for number, reason in reasons.items():
+            failed[filled[number]] = reason
+    return [view[:, 0] if layout.mask and layout.channels == 1 else view for view in out], there, failed
 
 
-def _fill_source(job: NDArray[np.void], part: Bytes | None, plane: NDArray[np.generic] | None) -> None:
+def _allocate(
+    count: int, sizes: Sequence[tuple[int, int]], layout: BatchLayout
+) -> tuple[list[torch.Tensor], list[int]]:
+    """Zeros for each view, one after another in memory, and where each begins in bytes from the first."""
+    dtype = _MASK_DTYPES[layout.dtype] if layout.mask else DTYPES[layout.dtype]
+    lengths = [count * layout.channels * height * width for height, width in sizes]
+    memory = torch.zeros(sum(lengths), dtype=dtype)
+    views, begins, begin = [], [], 0
+    for length, (height, width) in zip(lengths, sizes, strict=True):
+        flat = memory[begin : begin + length]
+        if layout.channels_last:
+            views.append(flat.view(count, height, width, layout.channels).permute(0, 3, 1, 2))
+        else:
+            views.append(flat.view(count, layout.channels, height, width))
+        begins.append(begin * memory.element_size())
+        begin += length
+    return views, begins
+
+
+def _source_of(part: Bytes | None, plane: NDArray[np.generic] | None) -> tuple[int, int, tuple[int, int, int], int]:
+    """Address, bytes, height, width and channels of raw samples, codec."""
     if plane is not None:
-        job["address"], job["size"] = plane.ctypes.data, plane.nbytes
-        job["raw"] = (plane.shape[0], plane.shape[1], 1 if plane.ndim == 2 else plane.shape[2])
-        job["codec"] = CODECS[plane.dtype.name]
-    else:
-        assert part is not None
-        job["address"], job["size"] = address_of(part), len(part)
-
-
-def _fill_geometry(job: NDArray[np.void], geometry: Geometry, out: int) -> None:
-    job["box"], job["bounds"] = geometry.box_xyxy, geometry.bounds_xyxy
-    job["height"], job["width"], job["out"] = geometry.height, geometry.width, out
-    job["flip_x"], job["flip_y"] = geometry.flip_x, geometry.flip_y
+        raw = (plane.shape[0], plane.shape[1], 1 if plane.ndim == 2 else plane.shape[2])
+        return plane.ctypes.data, plane.nbytes, raw, CODECS[plane.dtype.name]
+    assert part is not None
+    return address_of(part), len(part), (0, 0, 0), CODECS["compressed"]
 
 
 def _mapping(medium: MediumLine, compiled: Compiled, plane: NDArray[np.generic] | None) -> tuple[float, float]:

@@ -33,8 +33,9 @@ void cells_of(Span span, int size, Border border, int& begin, int& end) {
     span = {std::min(span.low, 2 * last - span.high), std::max(span.high, -span.low + 1.0)};
   }
   const double lowest = border == Border::constant ? -1.0 : 0.0, highest = size - lowest;
-  begin = static_cast<int>(std::clamp(span.low, lowest, highest - 1.0));
-  end = static_cast<int>(std::clamp(span.high, begin + 1.0, highest));
+  // At least one cell of the grid itself, which the filter makes, even where only the border is seen.
+  begin = static_cast<int>(std::clamp(span.low, lowest, last));
+  end = static_cast<int>(std::clamp(span.high, std::max(begin + 1.0, 1.0), highest));
 }
 
 // A place on the line of cell middles 0 .. last, by the border.

@@ -57,9 +57,9 @@ class RandomRotation(Bordered):
         cos, sin = _cos_sin(-angle)  # y points down, so that counter-clockwise is negative
         height, width = frames.height, frames.width
         if self.expand:
-            reach = 1e-9  # an angle of 90 degrees adds no pixel by rounding
-            height = np.ceil(np.abs(frames.width * sin) + np.abs(frames.height * cos) - reach)
-            width = np.ceil(np.abs(frames.width * cos) + np.abs(frames.height * sin) - reach)
+            high = np.abs(frames.width * sin) + np.abs(frames.height * cos)
+            wide = np.abs(frames.width * cos) + np.abs(frames.height * sin)
+            height, width = _whole_pixels(frames.height, high), _whole_pixels(frames.width, wide)
         old = _center(frames, self.center)
         new = np.stack([width, height], 1) / 2 if self.expand else old
         frames.transform(_about(np.stack([cos, sin, -sin, cos], 1), new, old), height, width)
@@ -233,6 +233,13 @@ def _angles(name: str, argument: str, degrees: float | Sequence[float]) -> tuple
     if not _numbers(degrees, 2) or degrees[0] > degrees[1]:  # type: ignore[index]
         raise LoaderError(f"{name}: {argument} is (lowest, highest), or d from 0 on for (-d, d); found {degrees!r}")
     return float(degrees[0]), float(degrees[1])  # type: ignore[index]
+
+
+def _whole_pixels(size: Floats, length: Floats) -> Floats:
+    """Pixels of a frame's grid that a length about its middle touches, as torchvision counts them."""
+    slack = 1e-4
+    touched = np.ceil((size + length) / 2 - slack) - np.floor((size - length) / 2 + slack)
+    return np.where(length == np.rint(length), length, touched)  # a quarter turn changes places, no more
 
 
 def _point(name: str, center: Sequence[float] | None) -> None:

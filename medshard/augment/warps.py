@@ -57,9 +57,9 @@ class RandomRotation(Bordered):
         cos, sin = _cos_sin(-angle)  # y points down, so that counter-clockwise is negative
         height, width = frames.height, frames.width
         if self.expand:
-            high = np.abs(frames.width * sin) + np.abs(frames.height * cos)
-            wide = np.abs(frames.width * cos) + np.abs(frames.height * sin)
-            height, width = _whole_pixels(frames.height, high), _whole_pixels(frames.width, wide)
+            reach_y = np.abs(frames.width * sin) + np.abs(frames.height * cos)
+            reach_x = np.abs(frames.width * cos) + np.abs(frames.height * sin)
+            height, width = _whole_pixels(frames.height, reach_y), _whole_pixels(frames.width, reach_x)
         old = _center(frames, self.center)
         new = np.stack([width, height], 1) / 2 if self.expand else old
         frames.transform(_about(np.stack([cos, sin, -sin, cos], 1), new, old), height, width)

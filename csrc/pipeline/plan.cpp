@@ -129,8 +129,9 @@ int reduction_of(const Job& job, int most) {
   return reduce;
 }
 
-void plan_sampling(const Job& job, bool nearest, std::uint32_t height, std::uint32_t width, int reduce,
+void plan_sampling(const Job& job, const Batch& batch, std::uint32_t height, std::uint32_t width, int reduce,
                    Sampling& out) {
+  const bool nearest = batch.nearest;
   if (!fits(job, 0, static_cast<int>(width)) || !fits(job, 1, static_cast<int>(height)) || job.border > 2) {
     throw DecodeError("the crop reaches outside the picture of " + std::to_string(width) + " x " +
                       std::to_string(height) + " pixels: the index and the stored picture disagree");
@@ -138,10 +139,10 @@ void plan_sampling(const Job& job, bool nearest, std::uint32_t height, std::uint
   out.across = axis_of(job, 0, width, reduce);
   out.down = axis_of(job, 1, height, reduce);
   out.warped = is_warped(job);
-  out.nearest = nearest;
   if (out.warped) {
     out.warper.prepare(warp_of(job));
     const augment::Cells& cells = out.warper.cells();
+    decode::check_size(cells.width(), cells.height(), batch.max_pixels);
     want(out.across, cells.x0, cells.x1);
     want(out.down, cells.y0, cells.y1);
   }

@@ -152,7 +152,7 @@ void run_jobs(const Job* jobs, std::size_t count, const Batch& batch, Scratch& s
   for (std::size_t i = 0; i < count; ++i) {
     Sampling& sampling = scratch.samplings[i];
     const bool planned = attempt(failures[i], [&] {
-      plan_sampling(jobs[i], batch.nearest, source.height, source.width, source.reduce, sampling);
+      plan_sampling(jobs[i], batch, source.height, source.width, source.reduce, sampling);
     });
     if (!planned) {
       clear_slot(jobs[i], batch);

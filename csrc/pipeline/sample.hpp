@@ -18,7 +18,7 @@ struct Sampling {
   augment::Weights columns, rows;                  // of pictures
   std::vector<int> nearest_columns, nearest_rows;  // of masks without a warp
   augment::Warper warper;
-  bool warped = false, nearest = false;
+  bool warped = false;
   decode::Region needed;  // of the reduced picture
 };
 
@@ -34,7 +34,7 @@ int reduction_of(const Job& job, int most);
 
 // For a picture of `height` x `width`, stored, that comes reduced. Throws DecodeError when the job does not
 // fit it.
-void plan_sampling(const Job& job, bool nearest, std::uint32_t height, std::uint32_t width, int reduce,
+void plan_sampling(const Job& job, const Batch& batch, std::uint32_t height, std::uint32_t width, int reduce,
                    Sampling& out);
 
 // Whether the output is made row by row, without a whole picture in between.

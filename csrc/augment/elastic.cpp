@@ -82,34 +82,41 @@ void Lattice::prepare(const Elastic& elastic, double x0, double y0, double x1, d
   }
 }
 
-void Lattice::displace_row(int axis, const double* at, double fixed, int count, double* xs, double* ys) {
-  const int other = 1 - axis;
-  const std::int64_t along0 = axis == 0 ? column0_ : row0_, across0 = axis == 0 ? row0_ : column0_;
-  const int along = axis == 0 ? columns_ : rows_;
-  const std::size_t step_along = axis == 0 ? 1 : columns_, step_across = axis == 0 ? columns_ : 1;
+void Lattice::set_line(int axis, const double* at, int count) {
+  axis_ = axis;
+  near_.resize(count);
+  weights_.resize(4ul * count);
+  const std::int64_t first = axis == 0 ? column0_ : row0_;
+  for (int i = 0; i < count; ++i) {
+    const double step = at[i] / elastic_.spacing[axis], whole = std::floor(step);
+    splines(step - whole, &weights_[4ul * i]);
+    near_[i] = static_cast<int>(static_cast<std::int64_t>(whole) - 1 - first);
+  }
+}
+
+void Lattice::displace_line(double fixed, double* xs, double* ys) {
+  const int along = axis_ == 0 ? columns_ : rows_;
+  const std::size_t step_along = axis_ == 0 ? 1 : columns_, step_across = axis_ == 0 ? columns_ : 1;
   const std::size_t plane = static_cast<std::size_t>(rows_) * columns_;
-  const double place = fixed / elastic_.spacing[other];
-  double weights[4];
-  splines(place - std::floor(place), weights);
-  const std::size_t from =
-      static_cast<std::size_t>(static_cast<std::int64_t>(std::floor(place)) - 1 - across0);
-  combined_.assign(2ul * along, 0.0);
-  for (int moved = 0; moved < 2; ++moved) {
-    for (int k = 0; k < 4; ++k) {
-      const double* line = values_.data() + moved * plane + (from + k) * step_across;
-      for (int i = 0; i < along; ++i) combined_[moved * along + i] += weights[k] * line[i * step_along];
+  const double place = fixed / elastic_.spacing[1 - axis_], whole = std::floor(place);
+  double across[4];
+  splines(place - whole, across);
+  const double* first =
+      values_.data() + (static_cast<std::int64_t>(whole) - 1 - (axis_ == 0 ? row0_ : column0_)) *
+                           static_cast<std::int64_t>(step_across);
+  combined_.resize(2ul * along);
+  for (int i = 0; i < along; ++i) {
+    for (int moved = 0; moved < 2; ++moved) {
+      const double* at = first + moved * plane + i * step_along;
+      combined_[2 * i + moved] =
+          elastic_.amplitude[moved] * (across[0] * at[0] + across[1] * at[step_across] +
+                                       across[2] * at[2 * step_across] + across[3] * at[3 * step_across]);
     }
   }
-  for (int i = 0; i < count; ++i) {
-    const double step = at[i] / elastic_.spacing[axis];
-    const std::int64_t whole = static_cast<std::int64_t>(std::floor(step));
-    splines(step - static_cast<double>(whole), weights);
-    const double* near = combined_.data() + (whole - 1 - along0);
-    const double* far = near + along;
-    xs[i] += elastic_.amplitude[0] *
-             (weights[0] * near[0] + weights[1] * near[1] + weights[2] * near[2] + weights[3] * near[3]);
-    ys[i] += elastic_.amplitude[1] *
-             (weights[0] * far[0] + weights[1] * far[1] + weights[2] * far[2] + weights[3] * far[3]);
+  for (std::size_t i = 0; i < near_.size(); ++i) {
+    const double *w = &weights_[4 * i], *c = &combined_[2ul * near_[i]];
+    xs[i] += w[0] * c[0] + w[1] * c[2] + w[2] * c[4] + w[3] * c[6];
+    ys[i] += w[0] * c[1] + w[1] * c[3] + w[2] * c[5] + w[3] * c[7];
   }
 }
 

@@ -20,21 +20,27 @@ double lattice_value(std::uint64_t seed, int axis, std::int64_t row, std::int64_
 // Where one point goes.
 void displace(const Elastic& elastic, double& x, double& y);
 
-// The lattice values around a rectangle, kept, so that whole rows of points are displaced at little cost.
+// The lattice values around a rectangle, kept, and the splines of a line of points, so that line after line
+// of them is displaced at little cost.
 class Lattice {
  public:
   // Values around x0..x1, y0..y1. Throws DecodeError when there would be too many.
   void prepare(const Elastic& elastic, double x0, double y0, double x1, double y1);
 
-  // Points at[i] of one axis (0: x) and `fixed` of the other; adds their displacement to xs and ys.
-  void displace_row(int axis, const double* at, double fixed, int count, double* xs, double* ys);
+  // Lines run along an axis (0: x), through the places at[i] of it.
+  void set_line(int axis, const double* at, int count);
+
+  // The line at place `fixed` of the other axis: adds what its points move to xs and ys.
+  void displace_line(double fixed, double* xs, double* ys);
 
  private:
   Elastic elastic_;
   std::int64_t row0_ = 0, column0_ = 0;
-  int rows_ = 0, columns_ = 0;
+  int rows_ = 0, columns_ = 0, axis_ = 0;
   std::vector<double> values_;    // [axis][row][column]
-  std::vector<double> combined_;  // [axis][place along the row]
+  std::vector<double> combined_;  // [place along the line][axis]
+  std::vector<int> near_;         // of each point, the first of four places along the line
+  std::vector<double> weights_;   // four a point
 };
 
 }  // namespace medshard::augment

@@ -85,10 +85,16 @@ void Warper::prepare(const Warp& warp) {
   cells_of(y, warp.height, warp.border, cells_.y0, cells_.y1);
   xs_.resize(warp.out_width);
   ys_.resize(warp.out_width);
-  along_.resize(warp.out_width);
   offsets_.resize(warp.out_width);
   right_.resize(warp.out_width);
   below_.resize(warp.out_width);
+  if (!warp.elastic.moves()) return;
+  // What follows a displacement keeps rows rows, or makes them columns: every row has the same places along
+  // it.
+  const int axis = b[3] == 0.0 ? 0 : 1;
+  for (int i = 0; i < warp.out_width; ++i)
+    xs_[i] = axis == 0 ? b[0] * (i + 0.5) + b[2] : b[3] * (i + 0.5) + b[5];
+  lattice_.set_line(axis, xs_.data(), warp.out_width);
 }
 
 void Warper::locate(int row) {
@@ -101,10 +107,7 @@ void Warper::locate(int row) {
       xs_[i] = b[0] * x + b[1] * y + b[2];
       ys_[i] = b[3] * x + b[4] * y + b[5];
     }
-    // What follows an elastic displacement keeps rows rows, or makes them columns.
-    const int axis = b[3] == 0.0 ? 0 : 1;
-    along_ = axis == 0 ? xs_ : ys_;
-    lattice_.displace_row(axis, along_.data(), axis == 0 ? ys_[0] : xs_[0], count, xs_.data(), ys_.data());
+    lattice_.displace_line(b[3] == 0.0 ? ys_[0] : xs_[0], xs_.data(), ys_.data());
     const double* m = warp_.map.m;
     for (int i = 0; i < count; ++i) {
       const double px = xs_[i], py = ys_[i];

@@ -54,7 +54,7 @@ class Warper {
   Warp warp_;
   Cells cells_;
   Lattice lattice_;
-  std::vector<double> xs_, ys_, along_;
+  std::vector<double> xs_, ys_;
   std::vector<int> offsets_;
   std::vector<float> right_, below_;
 };

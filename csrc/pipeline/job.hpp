@@ -26,9 +26,9 @@ struct Job {
   std::uint64_t params;
   std::uint64_t noise_seed;
   // Geometry beyond a box and flips; zeros mean none of it.
-  std::int32_t extent[4];    // x0 y0 x1 y1 of the stored picture: what counts, beyond `bounds` by the border
-  std::int32_t inner[4];     // x0 y0 x1 y1 of the output before flips and transposition; outside it is border
-  std::int32_t grid[2];      // height, width of the reduced picture that a warp reads; `box` then fills it
+  std::int32_t extent[4];  // x0 y0 x1 y1 of the stored picture: what counts, beyond `bounds` by the border
+  std::int32_t inner[4];   // x0 y0 x1 y1 of the output before flips and transposition; outside it is border
+  std::int32_t grid[2];  // height, width of the reduced picture that a warp reads; `box` fills it, unflipped
   double map[6], before[6];  // of a warp (augment/warp.hpp)
   std::uint64_t elastic_seed;
   double elastic_spacing[2], elastic_amplitude[2];  // x, y: pixels

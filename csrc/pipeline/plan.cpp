@@ -31,6 +31,14 @@ bool fits(const Job& job, int axis, int length) {
 // Rounds towards minus infinity.
 int divided(int value, int by) { return value >= 0 ? value / by : -((-value + by - 1) / by); }
 
+// A place that may lie outside of the picture, though not so far that arithmetic ends.
+int near(int place) {
+  if (std::abs(static_cast<std::int64_t>(place)) > 2 * kLongestEdge) {
+    throw DecodeError("a crop reaches too far outside the picture");
+  }
+  return place;
+}
+
 augment::Axis axis_of(const Job& job, int axis, std::uint32_t length, int reduce) {
   augment::Axis out;
   out.box0 = job.box[axis] / reduce;
@@ -41,19 +49,16 @@ augment::Axis axis_of(const Job& job, int axis, std::uint32_t length, int reduce
   out.extent_low = out.low;
   out.extent_high = out.high;
   if (job.extent[axis] < job.extent[axis + 2]) {
-    const int low = job.extent[axis], high = job.extent[axis + 2];
-    if (low < -kLongestEdge || high > 2 * kLongestEdge)
-      throw DecodeError("a crop reaches too far outside the picture");
-    out.extent_low = divided(low, reduce);
-    out.extent_high = divided(high + reduce - 1, reduce);
+    out.extent_low = divided(near(job.extent[axis]), reduce);
+    out.extent_high = divided(near(job.extent[axis + 2]) + reduce - 1, reduce);
   }
   out.size = out.end = out.inner_high = filtered_size(job, axis);
   if (job.inner[axis] < job.inner[axis + 2]) {
-    out.inner_low = job.inner[axis];
-    out.inner_high = job.inner[axis + 2];
+    out.inner_low = near(job.inner[axis]);
+    out.inner_high = near(job.inner[axis + 2]);
   }
   out.border = static_cast<augment::Border>(job.border);
-  out.flip = (axis == 0 ? job.flip_x : job.flip_y) != 0;
+  out.flip = !is_warped(job) && (axis == 0 ? job.flip_x : job.flip_y) != 0;
   return out;
 }
 

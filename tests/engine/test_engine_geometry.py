@@ -167,6 +167,7 @@ def test_random_jobs_never_harm_the_process() -> None:
     special = np.array([0, 1, -1, 0.5, 1e9, -1e9, 1e300, np.nan, np.inf])
     kept = {"address", "size", "codec", "raw", "out", "height", "width", "scale", "bias", "params", "noise_seed"}
     done = 0
+    mask_layout = BatchLayout(*SIZE, 1, "int32", mask=True)
     for number in range(600):
         jobs = np.array([job_of(picture, number, 0)], JOB)
         jobs["out"] = 0
@@ -179,6 +180,10 @@ def test_random_jobs_never_harm_the_process() -> None:
             with np.errstate(over="ignore"):
                 field[rng.integers(field.size)] = value
             jobs[name] = field if jobs[name].ndim > 1 else field[0]
+        labels = np.full((1, 1, *SIZE), 77, np.int32)
+        failed = Engine(1).run(jobs, labels.ctypes.data, mask_layout, keep_alive=(picture,), max_pixels=10**6)
+        assert all(failed.values())
+        assert failed or ((labels >= 0) & (labels < 256) | (labels == np.trunc(jobs["fill"]))).all()
         out = np.full((1, 3, *SIZE), 77, np.float32)
         failed = Engine(1).run(jobs, out.ctypes.data, LAYOUT, keep_alive=(picture,), max_pixels=10**6)
         assert all(failed.values())

@@ -15,6 +15,7 @@ from medshard import _engine
 from medshard.errors import MedshardError
 
 __all__ = [
+    "BORDERS",
     "JOB",
     "MAX_PIXELS",
     "STRIP_ROWS",
@@ -26,6 +27,7 @@ __all__ = [
     "Header",
     "crc32c",
     "decode_image",
+    "displace",
     "encode_png",
     "features",
     "index_jpeg",
@@ -58,14 +60,21 @@ JOB = np.dtype(
     {
         "names": [
             *("address", "size", "out", "box", "bounds", "raw", "height", "width"),
-            *("scale", "bias", "codec", "flip_x", "flip_y"),
+            *("scale", "bias", "codec", "flip_x", "flip_y", "params", "noise_seed"),
+            *("extent", "inner", "grid", "map", "before"),
+            *("elastic_seed", "elastic_spacing", "elastic_amplitude", "fill", "border", "transpose"),
         ],
         "formats": [
             *("<u8", "<u8", "<u8", ("<f8", 4), ("<i4", 4), ("<i4", 3), "<i4", "<i4"),
-            *("<f4", "<f4", "u1", "u1", "u1"),
+            *("<f4", "<f4", "u1", "u1", "u1", "<u8", "<u8"),
+            *(("<i4", 4), ("<i4", 4), ("<i4", 2), ("<f8", 6), ("<f8", 6)),
+            *("<u8", ("<f8", 2), ("<f8", 2), "<f4", "u1", "u1"),
         ],
-        "offsets": [0, 8, 16, 24, 56, 72, 84, 88, 92, 96, 100, 101, 102],
-        "itemsize": 104,
+        "offsets": [
+            *(0, 8, 16, 24, 56, 72, 84, 88, 92, 96, 100, 101, 102, 104, 112),
+            *(120, 136, 152, 160, 208, 256, 264, 280, 296, 300, 301),
+        ],
+        "itemsize": 304,
     }
 )
 """What is done to one sample (csrc/pipeline/job.hpp).
@@ -74,12 +83,22 @@ address, size: of the compressed stream, or of raw samples. out: bytes from the 
 x0 y0 x1 y1 of the stored picture, continuous pixels, which fills the output. bounds: x0 y0 x1 y1, whole pixels outside
 of which nothing is read. raw: height, width, channels of raw samples. height, width: of the output. scale, bias:
 value = stored * scale + bias. codec: see ``CODECS``.
+
+Zeros in what follows mean none of it. extent: x0 y0 x1 y1, the picture with what is added around it: beyond ``bounds``
+it is made by the border. inner: x0 y0 x1 y1 of the output before flips and transposition; the border makes the rest.
+grid: height, width of the reduced picture that a warp reads; the box then fills it. map: output point to grid point, a
+row for x and one for y; with an elastic displacement, output point through ``before``, displaced, then through ``map``.
+elastic_seed, elastic_spacing, elastic_amplitude: of the displacement, x and y in pixels. fill: of a constant border,
+after scale and bias; of masks the label. border: see ``BORDERS``. transpose: rows become columns after the flips.
 """
 
 CODECS = {"compressed": 0, "uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
 """``compressed`` is told apart by its first bytes; the others are raw samples of that type. Of a DICOM file the first
 number of ``raw`` is the frame. Its stored values are sampled, colours as RGB; signed ones as value + 32768, as they
 lie in a PNG part, which ``bias`` takes back."""
+
+BORDERS = {"constant": 0, "edge": 1, "reflect": 2}
+"""What lies outside a picture: a value, the nearest pixel, or the picture mirrored about its outermost pixels."""
 
 _OUTPUTS = {"float32": 0, "float16": 1, "bfloat16": 2, "uint8": 3, "int16": 4, "int32": 5}
 _OUTPUT_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "uint8": 1, "int16": 2, "int32": 4}
@@ -260,6 +279,21 @@ def encode_png(array: NDArray[Any], *, level: int = PNG_LEVEL, strip_rows: int =
     return bytes(_engine.encode_png(np.ascontiguousarray(array), level, strip_rows))
 
 
+def displace(
+    points_xy: NDArray[np.float64], seed: int, spacing_xy: tuple[float, float], amplitude_xy: tuple[float, float]
+) -> NDArray[np.float64]:
+    """Points moved by an elastic displacement, as the engine moves them.
+
+    Args:
+        points_xy: (..., 2) in pixels of the plane on which it works.
+        seed: 64 bits.
+        spacing_xy, amplitude_xy: of its lattice, pixels.
+    """
+    points = np.array(points_xy, np.float64, copy=True, order="C")
+    _engine.displace(points.reshape(-1), seed, *spacing_xy, *amplitude_xy)
+    return points
+
+
 @dataclass(frozen=True)
 class BatchLayout:
     """How a batch lies in memory, and what values become.
@@ -310,7 +344,11 @@ class BatchLayout:
     @property
     def slot_bytes(self) -> int:
         """Of a slot of ``height`` x ``width``."""
-        return self.channels * self.height * self.width * _OUTPUT_BYTES[self.dtype]
+        return self.slot_bytes_of((self.height, self.width))
+
+    def slot_bytes_of(self, size_hw: tuple[int, int]) -> int:
+        """Of a slot of another size."""
+        return self.channels * size_hw[0] * size_hw[1] * _OUTPUT_BYTES[self.dtype]
 
 
 class Engine:

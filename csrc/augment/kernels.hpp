@@ -26,6 +26,15 @@ struct Kernels {
   //       weights[x * stride + k] * tile[((first[x] + k) * channels + c) * kRows + r]
   void (*horizontal)(const float* tile, const int* first, const int* taps, const float* weights,
                      std::size_t stride, std::size_t width, int channels, float* out);
+
+  // Places xs, ys among the cells of a grid that begins at cell (x0, y0): the cell before each, clamped so
+  // that one follows it, and how far it is to that one.
+  void (*offsets)(const double* xs, const double* ys, double x0, double y0, int height, int width, int count,
+                  int* out, float* right, float* below);
+
+  // out[i] = the four cells from grid[offsets[i]], weighted.
+  void (*bilinear)(const float* grid, const int* offsets, const float* right, const float* below, int step_x,
+                   int step_y, int count, float* out);
 };
 
 const Kernels& scalar_kernels();

@@ -41,12 +41,40 @@ inline void horizontal(const float* tile, const int* first, const int* taps, con
   }
 }
 
+inline void offsets(const double* __restrict xs, const double* __restrict ys, double x0, double y0,
+                    int height, int width, int count, int* __restrict out, float* __restrict right,
+                    float* __restrict below) {
+  const int last_x = width > 1 ? width - 2 : 0, last_y = height > 1 ? height - 2 : 0;
+  for (int i = 0; i < count; ++i) {
+    const double x = xs[i] - x0, y = ys[i] - y0;  // not negative: truncation is the floor
+    int column = static_cast<int>(x), row = static_cast<int>(y);
+    column = column < 0 ? 0 : column > last_x ? last_x : column;
+    row = row < 0 ? 0 : row > last_y ? last_y : row;
+    right[i] = static_cast<float>(x - column);
+    below[i] = static_cast<float>(y - row);
+    out[i] = row * width + column;
+  }
+}
+
+inline void bilinear(const float* __restrict grid, const int* __restrict at, const float* __restrict right,
+                     const float* __restrict below, int step_x, int step_y, int count,
+                     float* __restrict out) {
+  for (int i = 0; i < count; ++i) {
+    const float* cell = grid + at[i];
+    const float upper = cell[0] + right[i] * (cell[step_x] - cell[0]);
+    const float lower = cell[step_y] + right[i] * (cell[step_y + step_x] - cell[step_y]);
+    out[i] = upper + below[i] * (lower - upper);
+  }
+}
+
 inline const Kernels& table() {
   static const Kernels kernels = {accumulate<std::uint8_t>,
                                   accumulate<std::uint16_t>,
                                   accumulate<std::int16_t>,
                                   accumulate<float>,
                                   transpose,
-                                  horizontal};
+                                  horizontal,
+                                  offsets,
+                                  bilinear};
   return kernels;
 }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <memory>
 
+#include "augment/elastic.hpp"
 #include "bindings/module.hpp"
 #include "core/buffer_ring.hpp"
 
@@ -163,6 +164,19 @@ class BufferRing {
 
 void bind_engine(nb::module_& m) {
   m.attr("JOB_BYTES") = sizeof(pipeline::Job);
+  m.def(
+      "displace",
+      [](nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu> points, std::uint64_t seed,
+         double spacing_x, double spacing_y, double amplitude_x, double amplitude_y) {
+        if (!(spacing_x > 0 && spacing_y > 0)) throw nb::value_error("spacing is above 0");
+        const augment::Elastic elastic{seed, {spacing_x, spacing_y}, {amplitude_x, amplitude_y}};
+        double* at = points.data();
+        const std::size_t count = points.shape(0) / 2;
+        nb::gil_scoped_release release;
+        for (std::size_t i = 0; i < count; ++i) augment::displace(elastic, at[2 * i], at[2 * i + 1]);
+      },
+      nb::arg("points"), nb::arg("seed"), nb::arg("spacing_x"), nb::arg("spacing_y"), nb::arg("amplitude_x"),
+      nb::arg("amplitude_y"));
   nb::class_<Engine>(m, "Engine")
       .def(nb::init<unsigned, unsigned>(), nb::arg("threads"), nb::arg("in_flight"))
       .def_prop_ro("threads", &Engine::threads)

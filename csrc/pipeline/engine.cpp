@@ -110,6 +110,8 @@ void Engine::finish_if_done(Given& given) {
 void Engine::work() {
   using Clock = std::chrono::steady_clock;
   Scratch scratch;
+  std::vector<Job> jobs;  // of one source
+  std::vector<std::string> reasons;
   std::unique_lock<std::mutex> lock(state_);
   for (;;) {
     if (!stop_ && open_.empty()) {
@@ -120,16 +122,21 @@ void Engine::work() {
     }
     if (stop_) return;
     const std::shared_ptr<Given> given = open_.front();
-    const std::size_t index = given->begun++;
+    const std::size_t first = given->begun,
+                      count = same_source(given->jobs.data(), first, given->jobs.size());
+    given->begun += count;
     if (given->begun == given->jobs.size()) open_.pop_front();
     // A copy, since cancel() shortens the list.
-    const Job job = given->jobs[index];
+    jobs.assign(given->jobs.begin() + first, given->jobs.begin() + first + count);
+    reasons.assign(count, {});
     lock.unlock();
-    std::string reason = run_job(job, given->batch, scratch);
+    run_jobs(jobs.data(), count, given->batch, scratch, reasons.data());
     lock.lock();
-    if (!reason.empty()) given->outcome.failures.push_back({index, std::move(reason)});
-    ++given->ended;
-    ++counters_.jobs;
+    for (std::size_t job = 0; job < count; ++job) {
+      if (!reasons[job].empty()) given->outcome.failures.push_back({first + job, std::move(reasons[job])});
+    }
+    given->ended += count;
+    counters_.jobs += count;
     for (std::size_t stage = 0; stage < kStages; ++stage)
       counters_.stages[stage] += scratch.watch.times()[stage];
     scratch.watch.clear();

@@ -23,8 +23,21 @@ struct Job {
   std::uint8_t codec;
   std::uint8_t flip_x, flip_y;
   std::uint8_t spare[1];
+  std::uint64_t params;
+  std::uint64_t noise_seed;
+  // Geometry beyond a box and flips; zeros mean none of it.
+  std::int32_t extent[4];  // x0 y0 x1 y1 of the stored picture: what counts, beyond `bounds` by the border
+  std::int32_t inner[4];   // x0 y0 x1 y1 of the output before flips and transposition; outside it is border
+  std::int32_t grid[2];  // height, width of the reduced picture that a warp reads; `box` fills it, unflipped
+  double map[6], before[6];  // of a warp (augment/warp.hpp)
+  std::uint64_t elastic_seed;
+  double elastic_spacing[2], elastic_amplitude[2];  // x, y: pixels
+  float fill;              // of a constant border: after scale and bias; of masks: the label
+  std::uint8_t border;     // augment::Border
+  std::uint8_t transpose;  // rows become columns, after the flips
+  std::uint8_t spare_geometry[2];
 };
-static_assert(sizeof(Job) == 104, "medshard/engine.py holds the same layout");
+static_assert(sizeof(Job) == 304, "medshard/engine.py holds the same layout");
 
 // What all samples of a batch share.
 struct Batch {
@@ -43,8 +56,12 @@ std::size_t bytes_of(Output type);
 
 struct Scratch;  // memory and clock of one thread
 
-// Decodes and resamples one sample into its slot. Returns an empty text, or what went wrong; the slot is then
-// zeros.
-std::string run_job(const Job& job, const Batch& batch, Scratch& scratch);
+// How many jobs from `first` on have one source, which is decoded once for all of them.
+std::size_t same_source(const Job* jobs, std::size_t first, std::size_t count);
+
+// Decodes and resamples jobs of one source, each into its slot. `failures` has an empty text for each, which
+// becomes what went wrong; the slot is then zeros.
+void run_jobs(const Job* jobs, std::size_t count, const Batch& batch, Scratch& scratch,
+              std::string* failures);
 
 }  // namespace medshard::pipeline

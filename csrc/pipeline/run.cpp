@@ -1,13 +1,8 @@
-// One sample from bytes to its slot: decode, sample, map, store.
+// Jobs from bytes to their slots: plan, decode, sample, map, store.
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <stdexcept>
-#include <type_traits>
 
-#include "augment/kernels.hpp"
-#include "core/cpu.hpp"
 #include "core/error.hpp"
 #include "pipeline/job.hpp"
 #include "pipeline/scratch.hpp"
@@ -16,32 +11,10 @@
 namespace medshard::pipeline {
 namespace {
 
-using augment::kRows;
-
 // Memory that a thread keeps after a picture; a rare huge one does not stay.
 constexpr std::size_t kKeptBytes = 256ul << 20;
 
-// Samples of any type, interleaved, rows one after another: a part of a picture.
-struct Source {
-  const std::uint8_t* data = nullptr;
-  int height = 0, width = 0, channels = 0;  // of the whole picture
-  decode::Region held;                      // what lies at `data`
-  Codec type = Codec::raw_u8;
-
-  // Which sample of `data` begins a pixel of the picture.
-  std::size_t place(int row, int column) const {
-    return ((static_cast<std::size_t>(row) - held.y0) * held.width() +
-            (static_cast<std::size_t>(column) - held.x0)) *
-           channels;
-  }
-};
-
-std::size_t bytes_of(Codec type) { return type == Codec::raw_u8 ? 1 : type == Codec::raw_f32 ? 4 : 2; }
-
-struct Window {
-  double box[4];
-  int bounds[4];
-};
+bool is_raw(const Job& job) { return static_cast<Codec>(job.codec) != Codec::compressed; }
 
 Source raw_source(const Job& job, std::uint64_t max_pixels) {
   Source source;
@@ -49,9 +22,9 @@ Source raw_source(const Job& job, std::uint64_t max_pixels) {
   source.height = job.raw[0];
   source.width = job.raw[1];
   source.channels = job.raw[2];
-  source.held = {0, 0, static_cast<std::uint32_t>(source.width), static_cast<std::uint32_t>(source.height)};
   source.type = static_cast<Codec>(job.codec);
   if (source.height < 1 || source.width < 1) throw DecodeError("raw samples have no pixels");
+  source.held = {0, 0, static_cast<std::uint32_t>(source.width), static_cast<std::uint32_t>(source.height)};
   decode::check_size(source.width, source.height, max_pixels);
   const std::size_t bytes =
       static_cast<std::size_t>(source.height) * source.width * source.channels * bytes_of(source.type);
@@ -59,169 +32,84 @@ Source raw_source(const Job& job, std::uint64_t max_pixels) {
   return source;
 }
 
-// Decodes, at half size where the output needs no more, and moves the window accordingly.
-Source decoded_source(const Job& job, const Batch& batch, Window& window, Scratch& scratch) {
-  const auto* data = reinterpret_cast<const std::uint8_t*>(job.address);
-  const decode::Header header = decode::read_header(data, job.size);
-  const double wide = (job.box[2] - job.box[0]) / job.width, high = (job.box[3] - job.box[1]) / job.height;
-  int reduce = 1;
-  if (!batch.nearest && header.format == decode::Format::jpeg) {
-    while (reduce < batch.reduce && wide >= 2.0 * reduce && high >= 2.0 * reduce) reduce *= 2;
-  }
-  for (double& edge : window.box) edge /= reduce;
-  decode::Request request{reduce, {}, batch.max_pixels};
-  request.frame = job.raw[0];
-  if (window.bounds[0] >= 0 && window.bounds[1] >= 0) {
-    for (int axis = 0; axis < 2; ++axis) {
-      window.bounds[axis] /= reduce;
-      window.bounds[axis + 2] = (window.bounds[axis + 2] + reduce - 1) / reduce;
-    }
-    const auto edge = [&](int place) {
-      return static_cast<std::uint32_t>(std::max(window.bounds[place], 0));
-    };
-    request.region = {edge(0), edge(1), edge(2), edge(3)};
-  }
-  decode::decode(data, job.size, request, scratch.pixels);
+// The stored size, and how much smaller than it the picture is decoded: as the most exacting job allows.
+Source described_source(const Job* jobs, std::size_t count, const Batch& batch) {
+  const decode::Header header =
+      decode::read_header(reinterpret_cast<const std::uint8_t*>(jobs->address), jobs->size);
   Source source;
+  source.height = static_cast<int>(header.height);
+  source.width = static_cast<int>(header.width);
+  if (!batch.nearest && header.format == decode::Format::jpeg) {
+    source.reduce = batch.reduce;
+    for (std::size_t i = 0; i < count; ++i)
+      source.reduce = std::min(source.reduce, reduction_of(jobs[i], batch.reduce));
+  }
+  return source;
+}
+
+// Decodes the part that is needed.
+void decode_source(const Job& job, const Batch& batch, const decode::Region& needed, Scratch& scratch,
+                   Source& source) {
+  decode::Request request{source.reduce, needed, batch.max_pixels};
+  request.frame = job.raw[0];
+  decode::decode(reinterpret_cast<const std::uint8_t*>(job.address), job.size, request, scratch.pixels);
   source.data = scratch.pixels.bytes.data();
   source.held = scratch.pixels.held;
   source.height = static_cast<int>(scratch.pixels.height);
   source.width = static_cast<int>(scratch.pixels.width);
   source.channels = scratch.pixels.channels;
   source.type = scratch.pixels.bits == 16 ? Codec::raw_u16 : Codec::raw_u8;
-  return source;
 }
 
-void check_window(const Window& window, const Source& source) {
-  const int* b = window.bounds;
-  const bool inside =
-      b[0] >= 0 && b[1] >= 0 && b[2] <= source.width && b[3] <= source.height && b[0] < b[2] && b[1] < b[3];
-  const bool real = std::isfinite(window.box[0] + window.box[1] + window.box[2] + window.box[3]) &&
-                    window.box[0] < window.box[2] && window.box[1] < window.box[3];
-  if (!inside || !real) {
-    throw DecodeError("the crop reaches outside the picture of " + std::to_string(source.width) + " x " +
-                      std::to_string(source.height) + " pixels: the index and the stored picture disagree");
+decode::Region united(const decode::Region& a, const decode::Region& b) {
+  return {std::min(a.x0, b.x0), std::min(a.y0, b.y0), std::max(a.x1, b.x1), std::max(a.y1, b.y1)};
+}
+
+void sample(const Source& source, const Job& job, const Batch& batch, Sampling& sampling, Scratch& scratch) {
+  std::uint8_t* out = batch.out + job.out;
+  if (batch.nearest) return sample_labels(source, job, batch, sampling, scratch.memory, out);
+  if (source.channels != 1 && source.channels != 3 && source.channels != 4) {
+    throw DecodeError("pictures of " + std::to_string(source.channels) + " channels are not sampled");
+  }
+  if (by_rows(job, sampling))
+    return sample_rows(source, job, batch, sampling, scratch.memory, scratch.watch, out);
+  sample_picture(source, job, sampling, scratch.memory, scratch.picture);
+  scratch.watch.lap(Stage::sample);
+  store_picture(scratch.picture, job, batch, out);
+  scratch.watch.lap(Stage::store);
+}
+
+// Runs a step; what it throws becomes the reason.
+template <typename Step>
+bool attempt(std::string& reason, Step step) {
+  try {
+    step();
+    return true;
+  } catch (const std::exception& error) {
+    reason = error.what();
+    if (reason.empty()) reason = "failed without a reason";
+    return false;
   }
 }
 
-void accumulate(const augment::Kernels& kernels, const Source& source, int row, int column, std::size_t count,
-                float weight, float* out) {
-  const std::size_t offset = source.place(row, column);
-  switch (source.type) {
-    case Codec::raw_u16:
-      return kernels.accumulate_u16(out, reinterpret_cast<const std::uint16_t*>(source.data) + offset, weight,
-                                    count);
-    case Codec::raw_i16:
-      return kernels.accumulate_i16(out, reinterpret_cast<const std::int16_t*>(source.data) + offset, weight,
-                                    count);
-    case Codec::raw_f32:
-      return kernels.accumulate_f32(out, reinterpret_cast<const float*>(source.data) + offset, weight, count);
-    default:
-      return kernels.accumulate_u8(out, source.data + offset, weight, count);
-  }
+void clear_slot(const Job& job, const Batch& batch) {
+  const std::size_t pixels = static_cast<std::size_t>(job.height) * job.width;
+  std::memset(batch.out + job.out, 0, pixels * batch.channels * bytes_of(batch.type));
 }
 
-// Rows first, because a row is contiguous whatever its type; then columns, eight output rows side by side.
-void sample_filtered(const Source& source, const Window& window, const Job& job, const Batch& batch,
-                     std::uint8_t* out, Scratch& scratch) {
-  static const augment::Kernels& kernels = augment::kernels_of(core::chosen_simd());
-  augment::make_weights(window.box[0], window.box[2], window.bounds[0], window.bounds[2], job.width,
-                        job.flip_x != 0, scratch.columns);
-  augment::make_weights(window.box[1], window.box[3], window.bounds[1], window.bounds[3], job.height,
-                        job.flip_y != 0, scratch.rows);
-  const augment::Weights& rows = scratch.rows;
-  const std::size_t count =
-      static_cast<std::size_t>(scratch.columns.highest - scratch.columns.lowest) * source.channels;
-  for (int& first : scratch.columns.first) first -= scratch.columns.lowest;
-  scratch.lines.resize(count * kRows);
-  scratch.tile.resize(count * kRows);
-  scratch.sampled.resize(static_cast<std::size_t>(job.width) * source.channels * kRows);
-  for (int y = 0; y < job.height; y += kRows) {
-    const int height = std::min(kRows, job.height - y);
-    std::fill(scratch.lines.begin(), scratch.lines.end(), 0.0f);
-    for (int r = 0; r < height; ++r) {
-      float* line = scratch.lines.data() + static_cast<std::size_t>(r) * count;
-      for (int k = 0; k < rows.taps[y + r]; ++k) {
-        const float weight = rows.values[(y + r) * rows.stride + k];
-        accumulate(kernels, source, rows.first[y + r] + k, scratch.columns.lowest, count, weight, line);
-      }
-    }
-    kernels.transpose(scratch.lines.data(), count, count, scratch.tile.data());
-    kernels.horizontal(scratch.tile.data(), scratch.columns.first.data(), scratch.columns.taps.data(),
-                       scratch.columns.values.data(), scratch.columns.stride, job.width, source.channels,
-                       scratch.sampled.data());
-    scratch.watch.lap(Stage::sample);
-    store_rows(scratch.sampled.data(), source.channels, y, height, job, batch, out);
-    scratch.watch.lap(Stage::store);
+// Memory of a picture, and of a job whose pictures were large, goes back.
+void trim(Scratch& scratch) {
+  for (auto* kept : {&scratch.pixels.bytes, &scratch.pixels.scratch}) {
+    if (kept->capacity() > kKeptBytes) std::vector<std::uint8_t>().swap(*kept);
   }
-}
-
-// A label that does not fit would silently become another one.
-template <typename To, typename From>
-To label_of(From value) {
-  if constexpr (std::is_floating_point_v<From> || sizeof(From) >= sizeof(To)) {
-    const bool fits = static_cast<double>(value) >= static_cast<double>(std::numeric_limits<To>::min()) &&
-                      static_cast<double>(value) <= static_cast<double>(std::numeric_limits<To>::max());
-    if (!fits) {
-      throw DecodeError("a mask value of " + std::to_string(value) +
-                        " does not fit the type of the batch; take int32");
-    }
-  }
-  return static_cast<To>(value);
-}
-
-template <typename From, typename To>
-void copy_nearest(const Source& source, const Job& job, const Batch& batch, const Scratch& scratch,
-                  std::uint8_t* out) {
-  const auto* from = reinterpret_cast<const From*>(source.data);
-  auto* to = reinterpret_cast<To*>(out);
-  const std::size_t plane = static_cast<std::size_t>(job.width) * job.height;
-  for (int y = 0; y < job.height; ++y) {
-    for (int x = 0; x < job.width; ++x) {
-      const std::size_t pixel = source.place(scratch.nearest_rows[y], scratch.nearest_columns[x]);
-      const std::size_t place = static_cast<std::size_t>(y) * job.width + x;
-      for (int c = 0; c < batch.channels; ++c) {
-        // A mask with fewer channels than asked for has nothing in the others: channel 0 holds its first
-        // layer.
-        const To value = c < source.channels ? label_of<To>(from[pixel + c]) : To{0};
-        to[batch.channels_last ? place * batch.channels + c : c * plane + place] = value;
-      }
-    }
-  }
-}
-
-template <typename From>
-void copy_nearest_as(const Source& source, const Job& job, const Batch& batch, const Scratch& scratch,
-                     std::uint8_t* out) {
-  switch (batch.type) {
-    case Output::u8:
-      return copy_nearest<From, std::uint8_t>(source, job, batch, scratch, out);
-    case Output::i16:
-      return copy_nearest<From, std::int16_t>(source, job, batch, scratch, out);
-    default:
-      return copy_nearest<From, std::int32_t>(source, job, batch, scratch, out);
-  }
-}
-
-void sample_nearest(const Source& source, const Window& window, const Job& job, const Batch& batch,
-                    std::uint8_t* out, Scratch& scratch) {
-  augment::make_nearest(window.box[0], window.box[2], window.bounds[0], window.bounds[2], job.width,
-                        job.flip_x != 0, scratch.nearest_columns);
-  augment::make_nearest(window.box[1], window.box[3], window.bounds[1], window.bounds[3], job.height,
-                        job.flip_y != 0, scratch.nearest_rows);
-  switch (source.type) {
-    case Codec::raw_u16:
-      return copy_nearest_as<std::uint16_t>(source, job, batch, scratch, out);
-    case Codec::raw_i16:
-      return copy_nearest_as<std::int16_t>(source, job, batch, scratch, out);
-    case Codec::raw_f32:
-      return copy_nearest_as<float>(source, job, batch, scratch, out);
-    default:
-      return copy_nearest_as<std::uint8_t>(source, job, batch, scratch, out);
+  for (augment::Picture* picture : {&scratch.picture, &scratch.memory.grid, &scratch.memory.turned}) {
+    if (picture->values.capacity() * sizeof(float) > kKeptBytes) *picture = {};
   }
 }
 
 }  // namespace
+
+std::size_t bytes_of(Codec type) { return type == Codec::raw_u8 ? 1 : type == Codec::raw_f32 ? 4 : 2; }
 
 std::size_t bytes_of(Output type) {
   switch (type) {
@@ -235,39 +123,59 @@ std::size_t bytes_of(Output type) {
   }
 }
 
-std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
-  const std::size_t slot_bytes =
-      static_cast<std::size_t>(batch.channels) * job.height * job.width * bytes_of(batch.type);
-  std::uint8_t* out = batch.out + job.out;
+std::size_t same_source(const Job* jobs, std::size_t first, std::size_t count) {
+  const Job& one = jobs[first];
+  const auto same = [&](const Job& other) {
+    return other.address == one.address && other.size == one.size && other.codec == one.codec &&
+           std::equal(std::begin(one.raw), std::end(one.raw), std::begin(other.raw));
+  };
+  std::size_t last = first + 1;
+  while (last < count && same(jobs[last])) ++last;
+  return last - first;
+}
+
+void run_jobs(const Job* jobs, std::size_t count, const Batch& batch, Scratch& scratch,
+              std::string* failures) {
+  const bool raw = is_raw(*jobs);
   scratch.watch.start();
-  try {
-    Window window;
-    std::copy(std::begin(job.box), std::end(job.box), window.box);
-    std::copy(std::begin(job.bounds), std::end(job.bounds), window.bounds);
-    const bool raw = static_cast<Codec>(job.codec) != Codec::compressed;
-    const Source source =
-        raw ? raw_source(job, batch.max_pixels) : decoded_source(job, batch, window, scratch);
-    scratch.watch.lap(Stage::decode);
-    check_window(window, source);
-    if (batch.nearest) {
-      sample_nearest(source, window, job, batch, out, scratch);
-      scratch.watch.lap(Stage::sample);
-    } else {
-      if (source.channels != 1 && source.channels != 3 && source.channels != 4) {
-        throw DecodeError("pictures of " + std::to_string(source.channels) + " channels are not sampled");
-      }
-      sample_filtered(source, window, job, batch, out, scratch);
+  if (scratch.samplings.size() < count) scratch.samplings.resize(count);
+  Source source;
+  std::string reason;
+  const auto fail_all = [&] {
+    for (std::size_t i = 0; i < count; ++i) {
+      if (failures[i].empty()) failures[i] = reason;
+      clear_slot(jobs[i], batch);
     }
-    for (auto* kept : {&scratch.pixels.bytes, &scratch.pixels.scratch}) {
-      if (kept->capacity() > kKeptBytes) std::vector<std::uint8_t>().swap(*kept);
+  };
+  const auto describe = [&] {
+    source = raw ? raw_source(*jobs, batch.max_pixels) : described_source(jobs, count, batch);
+  };
+  if (!attempt(reason, describe)) return fail_all();
+  decode::Region needed;
+  bool any = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    Sampling& sampling = scratch.samplings[i];
+    const bool planned = attempt(failures[i], [&] {
+      plan_sampling(jobs[i], batch, source.height, source.width, source.reduce, sampling);
+    });
+    if (!planned) {
+      clear_slot(jobs[i], batch);
+      continue;
     }
-    return "";
-  } catch (const std::exception& error) {
-    scratch.watch.lap(Stage::decode);
-    std::memset(out, 0, slot_bytes);
-    const std::string what = error.what();
-    return what.empty() ? "failed without a reason" : what;
+    needed = any ? united(needed, sampling.needed) : sampling.needed;
+    any = true;
   }
+  if (!any) return;
+  const auto decode = [&] { decode_source(*jobs, batch, needed, scratch, source); };
+  if (!raw && !attempt(reason, decode)) return fail_all();
+  scratch.watch.lap(Stage::decode);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!failures[i].empty()) continue;
+    const auto step = [&] { sample(source, jobs[i], batch, scratch.samplings[i], scratch); };
+    if (!attempt(failures[i], step)) clear_slot(jobs[i], batch);
+    scratch.watch.lap(Stage::sample);
+  }
+  trim(scratch);
 }
 
 }  // namespace medshard::pipeline

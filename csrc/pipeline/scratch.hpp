@@ -3,18 +3,19 @@
 
 #include <vector>
 
-#include "augment/weights.hpp"
+#include "augment/picture.hpp"
 #include "decode/image.hpp"
 #include "pipeline/job.hpp"
+#include "pipeline/sample.hpp"
 #include "pipeline/stopwatch.hpp"
 
 namespace medshard::pipeline {
 
 struct Scratch {
   decode::Pixels pixels;
-  augment::Weights columns, rows;
-  std::vector<int> nearest_columns, nearest_rows;
-  std::vector<float> lines, tile, sampled;
+  std::vector<Sampling> samplings;  // one a job of a source
+  SampleMemory memory;
+  augment::Picture picture;
   Stopwatch watch;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 #include "augment/kernels.hpp"
 
@@ -107,6 +108,22 @@ void store_rows(const float* sampled, int channels, int y, int count, const Job&
       return store<Output::bf16>(sampled, channels, y, count, job, batch, out);
     default:
       return store<Output::u8>(sampled, channels, y, count, job, batch, out);
+  }
+}
+
+// Tiles of kRows rows, so that both ways of sampling end in the same mapping.
+void store_picture(const augment::Picture& picture, const Job& job, const Batch& batch, std::uint8_t* out) {
+  const std::size_t width = picture.width, channels = picture.channels;
+  std::vector<float> tile(width * channels * kRows);
+  for (int y = 0; y < picture.height; y += kRows) {
+    const int count = std::min(kRows, picture.height - y);
+    for (std::size_t c = 0; c < channels; ++c) {
+      for (int r = 0; r < count; ++r) {
+        const float* line = picture.plane(static_cast<int>(c)) + (y + r) * width;
+        for (std::size_t x = 0; x < width; ++x) tile[(x * channels + c) * kRows + r] = line[x];
+      }
+    }
+    store_rows(tile.data(), picture.channels, y, count, job, batch, out);
   }
 }
 

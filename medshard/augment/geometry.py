@@ -1,271 +1,336 @@
-"""The geometry stage: crops, resizes and flips of one picture become one sampling of it.
+"""The geometry stage: crops, resizes, turns and warps of pictures become one sampling of each.
 
-While operations are applied, a *virtual picture* is tracked: its size, and where its pixels lie in the stored picture
-(x_stored = x * step_x + start_x; a flip makes the step negative). In the end there is one box to sample, the bounds
-within which the antialiasing filter may read, and two flips.
+While operations are applied, frames are tracked (``frames.py``). In the end there is, for each picture, either one box
+to sample with two flips and a transposition, which the separable antialiased filter does; or a reduced picture by that
+filter and a map onto it, which one bilinear interpolation does. The reduction is by the lengths of the map's rows, and
+more where they are not square to each other, so that the map that is left shrinks nothing: its smallest singular value,
+from the reduced picture to the output, is 1 or more.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from medshard.augment.operations import (
-    CenterCrop,
-    Operation,
-    RandomHorizontalFlip,
-    RandomResizedCrop,
-    RandomVerticalFlip,
-    Resize,
-)
+import numpy as np
+from numpy.typing import NDArray
+
+from medshard.augment.elastic import Elastic
+from medshard.augment.frames import Floats, Frames, inverted
+from medshard.augment.keeping import FREE, Allowed, allowed, is_squashed, kept_operations
+from medshard.augment.spatial import Border, Draw, Draws, Spatial
+from medshard.augment.views import border_of, elastic_of, output_size
+from medshard.engine import BORDERS, JOB
 from medshard.errors import LoaderError
 from medshard.families.base import Delivered
 from medshard.record.conversation import Keeps
 
-__all__ = ["FREE", "Geometry", "draw_geometry", "output_size"]
+__all__ = ["FREE", "Geometries", "Geometry", "draw_geometries"]
 
-FREE = Keeps(mirror="free", rotate="free", crop="free", resize="free", intensity="free")
-"""What a picture without text allows."""
-
-_CROP_ATTEMPTS = 10  # torchvision gives up after as many and takes the middle
 _REGION_ATTEMPTS = 20
+_VIEW = 1 << 16
+"""Places of operations that one view may use, so that views draw other numbers."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Geometry:
-    """How a stored picture is sampled.
+    """How one stored picture is sampled.
 
     Attributes:
-        box_xyxy: the part of the stored picture that fills the output, continuous pixels.
-        bounds_xyxy: whole pixels outside of which the filter does not read.
-        flip_x, flip_y: whether the output is mirrored.
-        height, width: of the output.
+        job: of dtype ``JOB``: the fields that the geometry decides.
+        matrix: (2, 3) float64, delivered from stored: x' = m[0] · (x, y, 1), y' = m[1] · (x, y, 1).
+        mask_fill: label of what lies outside the picture.
+        elastic: the displacement on the way, which ``matrix`` does not hold.
     """
 
-    box_xyxy: tuple[float, float, float, float]
-    bounds_xyxy: tuple[int, int, int, int]
-    flip_x: bool
-    flip_y: bool
-    height: int
-    width: int
+    job: np.void
+    matrix: Floats
+    mask_fill: int = 0
+    elastic: Elastic | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Geometry) and self._told() == other._told()
+
+    def __hash__(self) -> int:
+        return hash(self._told())
+
+    def _told(self) -> tuple[bytes, bytes, int]:
+        return self.job.tobytes(), self.matrix.tobytes(), self.mask_fill
+
+    @property
+    def box_xyxy(self) -> tuple[float, float, float, float]:
+        """The part of the stored picture that fills the output, or what a warp reads: continuous pixels."""
+        x0, y0, x1, y1 = self.job["box"].tolist()
+        return (x0, y0, x1, y1)
+
+    @property
+    def bounds_xyxy(self) -> tuple[int, int, int, int]:
+        """Whole pixels outside of which the filter does not read."""
+        x0, y0, x1, y1 = self.job["bounds"].tolist()
+        return (x0, y0, x1, y1)
+
+    @property
+    def flip_x(self) -> bool:
+        """Whether the output is mirrored along the stored x."""
+        return bool(self.job["flip_x"])
+
+    @property
+    def flip_y(self) -> bool:
+        """Whether the output is mirrored along the stored y."""
+        return bool(self.job["flip_y"])
+
+    @property
+    def height(self) -> int:
+        """Of the output."""
+        return int(self.job["height"])
+
+    @property
+    def width(self) -> int:
+        """Of the output."""
+        return int(self.job["width"])
 
     @property
     def scale(self) -> float:
-        """Stored pixels for one of the output, on the side where they are fewer."""
+        """Stored pixels for one of the output, on the side where they are fewer; 1 for what warps or has a border."""
         x0, y0, x1, y1 = self.box_xyxy
-        return min((x1 - x0) / self.width, (y1 - y0) / self.height)
+        if self.job["grid"].any() or self.job["extent"].any():
+            return 1.0
+        height, width = (self.width, self.height) if self.job["transpose"] else (self.height, self.width)
+        return min((x1 - x0) / width, (y1 - y0) / height)
 
     def reduced(self, factor: int) -> Geometry:
         """The same sampling of a level of the picture that is smaller by a factor; its sides are rounded up."""
         if factor == 1:
             return self
-        x0, y0, x1, y1 = (edge / factor for edge in self.box_xyxy)
+        job = np.array(self.job, JOB)
         left, top, right, bottom = self.bounds_xyxy
-        bounds = (left // factor, top // factor, -(-right // factor), -(-bottom // factor))
-        return replace(self, box_xyxy=(x0, y0, x1, y1), bounds_xyxy=bounds)
+        job["box"] /= factor
+        job["bounds"] = (left // factor, top // factor, -(-right // factor), -(-bottom // factor))
+        return replace(self, job=job[()])  # type: ignore[arg-type]  # a scalar of a structured type
 
     def delivered(self) -> Delivered:
-        """The map from stored pixels to delivered ones."""
-        x0, y0, x1, y1 = self.box_xyxy
-        scale_x, scale_y = self.width / (x1 - x0), self.height / (y1 - y0)
-        if self.flip_x:
-            scale_x, offset_x = -scale_x, x1 * scale_x
-        else:
-            offset_x = -x0 * scale_x
-        if self.flip_y:
-            scale_y, offset_y = -scale_y, y1 * scale_y
-        else:
-            offset_y = -y0 * scale_y
-        return Delivered(self.width, self.height, scale_x, offset_x, scale_y, offset_y)
+        """The map from stored pixels to delivered ones, for text."""
+        (scale_x, shear_x, offset_x), (shear_y, scale_y, offset_y) = self.matrix.tolist()
+        moved = self.elastic.to_delivered if self.elastic is not None else None
+        return Delivered(self.width, self.height, scale_x, offset_x, scale_y, offset_y, shear_x, shear_y, moved)
 
 
-class _Virtual:
-    """The picture as it is after some operations."""
+@dataclass
+class Geometries:
+    """How the pictures of a batch are sampled.
 
-    def __init__(self, height: int, width: int) -> None:
-        self.height, self.width = height, width
-        self.step_x = self.step_y = 1.0
-        self.start_x = self.start_y = 0.0
-        self.bounds: tuple[int, int, int, int] | None = None
-        self.stored = (height, width)
+    Attributes:
+        jobs: (n,) of dtype ``JOB``.
+        matrix: (n, 2, 3) float64, delivered from stored.
+        mask_fill: label of what lies outside, in masks.
+        elastic: displacements by row.
+        problems: why an item cannot be delivered, by row.
+    """
 
-    def crop(self, top: float, left: float, height: int, width: int) -> None:
-        self.start_x += self.step_x * left
-        self.start_y += self.step_y * top
-        self.height, self.width = height, width
+    jobs: NDArray[np.void]
+    matrix: Floats
+    mask_fill: int = 0
+    elastic: dict[int, Elastic] = field(default_factory=dict)
+    problems: dict[int, str] = field(default_factory=dict)
 
-    def resize(self, height: int, width: int) -> None:
-        if self.bounds is None:
-            x0, x1 = sorted((self.start_x, self.start_x + self.step_x * self.width))
-            y0, y1 = sorted((self.start_y, self.start_y + self.step_y * self.height))
-            self.bounds = (round(x0), round(y0), round(x1), round(y1))
-        self.step_x *= self.width / width
-        self.step_y *= self.height / height
-        self.height, self.width = height, width
+    def __len__(self) -> int:
+        return len(self.jobs)
 
-    def flip_horizontal(self) -> None:
-        self.start_x += self.step_x * self.width
-        self.step_x = -self.step_x
-
-    def flip_vertical(self) -> None:
-        self.start_y += self.step_y * self.height
-        self.step_y = -self.step_y
-
-    def geometry(self) -> Geometry:
-        x0, x1 = sorted((self.start_x, self.start_x + self.step_x * self.width))
-        y0, y1 = sorted((self.start_y, self.start_y + self.step_y * self.height))
-        bounds = self.bounds or (round(x0), round(y0), round(x1), round(y1))
-        return Geometry((x0, y0, x1, y1), bounds, self.step_x < 0, self.step_y < 0, self.height, self.width)
+    def __getitem__(self, row: int) -> Geometry:
+        if row in self.problems:
+            raise LoaderError(self.problems[row])
+        return Geometry(self.jobs[row], self.matrix[row], self.mask_fill, self.elastic.get(row))
 
 
-def output_size(operations: Sequence[Operation]) -> tuple[int, int] | None:
-    """(height, width) of every output; None when it depends on the picture."""
-    size: tuple[int, int] | None = None
-    for operation in operations:
-        if isinstance(operation, (CenterCrop, RandomResizedCrop)):
-            size = operation.pair
-        elif isinstance(operation, Resize):
-            size = operation.target(1, 1) if not isinstance(operation.size, int) and len(operation.size) == 2 else None
-    return size
+def draw_geometries(
+    operations: Sequence[Spatial],
+    height: NDArray[np.int64],
+    width: NDArray[np.int64],
+    draws: Draws,
+    keeps: Sequence[Keeps] | None = None,
+    regions_xyxy: Sequence[Sequence[Sequence[float]]] | None = None,
+    *,
+    view: int = 0,
+) -> Geometries:
+    """Draw the random choices for the pictures of a batch.
 
-
-def draw_geometry(
-    operations: Sequence[Operation],
-    height: int,
-    width: int,
-    uniform: Callable[[int, int], float],
-    keeps: Keeps = FREE,
-    regions_xyxy: Sequence[Sequence[float]] = (),
-) -> Geometry:
-    """Draw the random choices for one picture.
-
-    What its text refuses is not done: a mirror that is refused is left out; a crop that is refused, or that would cut a
-    region which must stay whole, is drawn again and then replaced by the whole picture.
+    What an item's text refuses is not done to it: a mirror, a turn or a warp that is refused is left out; a crop that
+    is refused, or that would cut a region which must stay whole, is drawn again and then replaced by the whole picture.
 
     Args:
-        operations: of the geometry stage.
-        height, width: of the stored picture.
-        uniform: a number in [0, 1) for (place of the operation, number of the draw).
-        keeps: what the item's text allows.
-        regions_xyxy: boxes that the text cites, in stored pixels.
-
-    Raises:
-        LoaderError: a CenterCrop is larger than its picture.
+        operations: of the geometry stage; none of them MultiCrop.
+        height, width: (n,) of the stored pictures.
+        draws: the numbers of each item.
+        keeps: what each item's text allows; everything by default.
+        regions_xyxy: boxes that each item's text cites, in stored pixels.
+        view: number of the view, of several.
     """
-    if keeps.crop in ("refuse", "recount"):
-        return _whole(operations, height, width, uniform, keeps)
-    attempts = _REGION_ATTEMPTS if keeps.crop == "regions" and regions_xyxy else 1
-    for attempt in range(attempts):
-        geometry = _apply(operations, height, width, uniform, keeps, first_draw=attempt * 4 * _CROP_ATTEMPTS)
-        if attempts == 1 or _holds(geometry, regions_xyxy):
-            return geometry
-    return _whole(operations, height, width, uniform, keeps)
+    count = len(height)
+    border = border_of(operations)
+    found = Geometries(np.zeros(count, JOB), np.zeros((count, 2, 3)), border.mask_fill)
+    for rule, rows in allowed(count, keeps, regions_xyxy).items():
+        if rule.regions and regions_xyxy is not None:
+            _draw_around(found, operations, height, width, draws, rule, rows, regions_xyxy, border, view)
+        else:
+            _draw_some(found, operations, height, width, draws, rule, rows, border, view, 0)
+    return found
 
 
-def _holds(geometry: Geometry, regions: Sequence[Sequence[float]]) -> bool:
-    x0, y0, x1, y1 = geometry.box_xyxy
-    slack = 1e-6
-    return all(
-        box[0] >= x0 - slack and box[1] >= y0 - slack and box[2] <= x1 + slack and box[3] <= y1 + slack
-        for box in regions
-    )
+def _draw_around(
+    found: Geometries,
+    operations: Sequence[Spatial],
+    height: NDArray[np.int64],
+    width: NDArray[np.int64],
+    draws: Draws,
+    rule: Allowed,
+    rows: NDArray[np.int64],
+    regions_xyxy: Sequence[Sequence[Sequence[float]]],
+    border: Border,
+    view: int,
+) -> None:
+    """Until all regions are whole; the whole picture where no attempt finds that."""
+    for attempt in range(_REGION_ATTEMPTS):
+        seen = _draw_some(found, operations, height, width, draws, rule, rows, border, view, attempt)
+        cut = [not _holds(found, int(row), seen[place], regions_xyxy[row]) for place, row in enumerate(rows)]
+        rows = rows[np.array(cut, np.bool_)]
+        if not len(rows):
+            return
+    _draw_some(found, operations, height, width, draws, rule.without_crops(), rows, border, view, 0)
 
 
-def _whole(
-    operations: Sequence[Operation],
-    height: int,
-    width: int,
-    uniform: Callable[[int, int], float],
-    keeps: Keeps,
-) -> Geometry:
-    """The whole picture at the output's size, with the flips that are allowed."""
-    virtual = _Virtual(height, width)
+def _draw_some(
+    found: Geometries,
+    operations: Sequence[Spatial],
+    height: NDArray[np.int64],
+    width: NDArray[np.int64],
+    draws: Draws,
+    rule: Allowed,
+    rows: NDArray[np.int64],
+    border: Border,
+    view: int,
+    attempt: int,
+) -> Floats:
+    """Draws rows of one rule. Returns the stored pixels (n, 4) that their frames are cut from."""
+    everything = len(rows) == len(height)
+    frames = Frames(height if everything else height[rows], width if everything else width[rows])
+    for place, operation in kept_operations(tuple(operations), rule):
+        operation.apply(frames, Draw(draws, rows, view * _VIEW + place, attempt, found.problems))
+    elastic = elastic_of(operations) if frames.plane is not None else None
     size = output_size(operations)
-    for place, operation in enumerate(operations):
-        if isinstance(operation, Resize) and size is None:
-            virtual.resize(*operation.target(virtual.height, virtual.width))
-        else:
-            _flip(virtual, operation, uniform(place, 0), keeps)
-    if size is not None:
-        virtual.resize(*size)
-    return virtual.geometry()
-
-
-def _flip(virtual: _Virtual, operation: Operation, drawn: float, keeps: Keeps) -> None:
-    if keeps.mirror != "free":  # "swap" needs a family that can exchange sides in its text; none can yet
-        return
-    if isinstance(operation, RandomHorizontalFlip) and drawn < operation.p:
-        virtual.flip_horizontal()
-    elif isinstance(operation, RandomVerticalFlip) and drawn < operation.p:
-        virtual.flip_vertical()
-
-
-def _apply(
-    operations: Sequence[Operation],
-    height: int,
-    width: int,
-    uniform: Callable[[int, int], float],
-    keeps: Keeps,
-    *,
-    first_draw: int,
-) -> Geometry:
-    virtual = _Virtual(height, width)
-    for place, operation in enumerate(operations):
-        if isinstance(operation, Resize):
-            virtual.resize(*operation.target(virtual.height, virtual.width))
-        elif isinstance(operation, CenterCrop):
-            _center_crop(virtual, operation)
-        elif isinstance(operation, RandomResizedCrop):
-            top, left, part_height, part_width = _random_part(operation, virtual, place, uniform, first_draw)
-            virtual.crop(top, left, part_height, part_width)
-            virtual.resize(*operation.pair)
-        else:
-            _flip(virtual, operation, uniform(place, 0), keeps)
-    return virtual.geometry()
-
-
-def _center_crop(virtual: _Virtual, operation: CenterCrop) -> None:
-    crop_height, crop_width = operation.pair
-    if crop_height > virtual.height or crop_width > virtual.width:
-        raise LoaderError(
-            f"CenterCrop({crop_height}, {crop_width}) is larger than a picture of {virtual.height} x {virtual.width}; "
-            "put a Resize before it"
-        )
-    top = round((virtual.height - crop_height) / 2)
-    left = round((virtual.width - crop_width) / 2)
-    virtual.crop(top, left, crop_height, crop_width)
-
-
-def _random_part(
-    operation: RandomResizedCrop,
-    virtual: _Virtual,
-    place: int,
-    uniform: Callable[[int, int], float],
-    first_draw: int,
-) -> tuple[int, int, int, int]:
-    """Top, left, height, width of a part, drawn as torchvision draws it: log-uniform in shape, uniform in area."""
-    height, width = virtual.height, virtual.width
-    low, high = math.log(operation.ratio[0]), math.log(operation.ratio[1])
-    for attempt in range(_CROP_ATTEMPTS):
-        draws = [uniform(place, first_draw + attempt * 4 + number) for number in range(4)]
-        area = height * width * (operation.scale[0] + draws[0] * (operation.scale[1] - operation.scale[0]))
-        ratio = math.exp(low + draws[1] * (high - low))
-        part_width, part_height = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < part_width <= width and 0 < part_height <= height:
-            top = int(draws[2] * (height - part_height + 1))
-            left = int(draws[3] * (width - part_width + 1))
-            return top, left, part_height, part_width
-    return _fallback_part(operation, height, width)
-
-
-def _fallback_part(operation: RandomResizedCrop, height: int, width: int) -> tuple[int, int, int, int]:
-    """The middle, of a shape within the bounds."""
-    shape = width / height
-    if shape < operation.ratio[0]:
-        part_width, part_height = width, max(1, round(width / operation.ratio[0]))
-    elif shape > operation.ratio[1]:
-        part_width, part_height = max(1, round(height * operation.ratio[1])), height
+    if is_squashed(operations, rule) and size is not None:
+        frames.resize(*(np.full(len(rows), float(edge)) for edge in size))
+    jobs, matrix, seen = _jobs_of(frames, border)
+    if elastic is not None:
+        place, operation = elastic
+        jobs["elastic_seed"] = draws.seeds(rows, view * _VIEW + place)
+        jobs["elastic_spacing"], jobs["elastic_amplitude"] = operation.spacing_xy, operation.amplitude_xy
+        assert frames.plane is not None
+        for number, row in enumerate(rows):
+            found.elastic[int(row)] = Elastic.of(jobs[number], frames.plane[number])
     else:
-        part_width, part_height = width, height
-    return (height - part_height) // 2, (width - part_width) // 2, part_height, part_width
+        for row in rows if found.elastic else ():
+            found.elastic.pop(int(row), None)
+    if everything:
+        found.jobs, found.matrix = jobs, matrix
+    else:
+        found.jobs[rows], found.matrix[rows] = jobs, matrix
+    return seen
+
+
+def _jobs_of(frames: Frames, border: Border) -> tuple[NDArray[np.void], Floats, Floats]:
+    """The engine's jobs, the maps from stored to delivered points, and the stored pixels that may be seen."""
+    count = len(frames.height)
+    jobs = np.zeros(count, JOB)
+    jobs["height"], jobs["width"] = frames.height, frames.width
+    jobs["border"], jobs["fill"] = BORDERS[border.padding_mode], border.fill
+    to_stored = frames.to_stored()
+    bounds, extent = frames.frozen()
+    seen = frames.seen()
+    if frames.warp is None:
+        jobs["box"] = np.concatenate(
+            [frames.origin + frames.unit * frames.window[:, :2], frames.origin + frames.unit * frames.window[:, 2:]], 1
+        )
+        jobs["bounds"] = bounds
+        if bounds is not extent:
+            jobs["extent"] = extent
+        if frames.padded:
+            jobs["inner"] = frames.real - np.tile(frames.window[:, :2], 2)
+        jobs["flip_x"], jobs["flip_y"] = frames.flip[:, 0], frames.flip[:, 1]
+        if frames.transposed is not None:
+            jobs["transpose"] = frames.transposed
+    else:
+        _warped_jobs(jobs, frames, to_stored, bounds, extent, seen)
+    return jobs, inverted(to_stored), seen
+
+
+def _warped_jobs(
+    jobs: NDArray[np.void], frames: Frames, to_stored: Floats, bounds: Floats, extent: Floats, seen: Floats
+) -> None:
+    """A reduced picture and a map onto it; where the map keeps axes after all, a box."""
+    assert frames.warp is not None
+    wide = np.linalg.norm(to_stored[:, :, :2], axis=2)  # stored pixels that a step of the output crosses, x and y
+    across = np.abs((to_stored[:, 0, :2] * to_stored[:, 1, :2]).sum(1)) / (wide[:, 0] * wide[:, 1])
+    factor = np.maximum(wide * np.sqrt(1 + across)[:, None], 1.0)
+    length = seen[:, 2:] - seen[:, :2]
+    # A whole number of pixels that rounding puts just above itself stays that number.
+    grid = np.maximum(np.ceil(length / factor - 1e-6), 1)
+    onto = frames.warp if frames.plane is None else frames.plane
+    per_pixel = grid / length
+    jobs["map"][:, :3] = onto[:, 0] * per_pixel[:, :1]
+    jobs["map"][:, 3:] = onto[:, 1] * per_pixel[:, 1:]
+    jobs["map"][:, [2, 5]] -= seen[:, :2] * per_pixel
+    jobs["grid"] = grid[:, ::-1]
+    jobs["before"] = frames.warp.reshape(-1, 6)
+    jobs["box"], jobs["bounds"], jobs["extent"] = seen, bounds, extent
+    if frames.plane is None:
+        keeps_axes = (to_stored[:, 0, 1] == 0) & (to_stored[:, 1, 0] == 0)
+        turned = (to_stored[:, 0, 0] == 0) & (to_stored[:, 1, 1] == 0)
+        plain = keeps_axes | turned
+        if plain.any():
+            _unwarped_jobs(jobs, plain, turned, to_stored, bounds, seen)
+
+
+def _unwarped_jobs(
+    jobs: NDArray[np.void],
+    plain: NDArray[np.bool_],
+    turned: NDArray[np.bool_],
+    to_stored: Floats,
+    bounds: Floats,
+    seen: Floats,
+) -> None:
+    corners = to_stored[:, :, :2] @ np.stack(
+        [0 * jobs["width"], jobs["width"], 0 * jobs["height"], jobs["height"]], 1
+    ).reshape(-1, 2, 2)
+    first, last = corners[:, :, 0] + to_stored[:, :, 2], corners[:, :, 1] + to_stored[:, :, 2]
+    box = np.concatenate([np.minimum(first, last), np.maximum(first, last)], 1)
+    outer = np.concatenate([np.floor(seen[:, :2]), np.ceil(seen[:, 2:])], 1)
+    real = np.concatenate([np.maximum(outer[:, :2], bounds[:, :2]), np.minimum(outer[:, 2:], bounds[:, 2:])], 1)
+    beyond = (box[:, :2] < seen[:, :2]).any(1) | (box[:, 2:] > seen[:, 2:]).any(1)
+    hull = np.concatenate(
+        [np.floor(np.minimum(box[:, :2], real[:, :2])), np.ceil(np.maximum(box[:, 2:], real[:, 2:]))], 1
+    )
+    jobs["box"][plain] = box[plain]
+    some = plain & beyond
+    jobs["bounds"][some], jobs["extent"][some] = real[some], hull[some]
+    jobs["grid"][plain], jobs["map"][plain], jobs["before"][plain] = 0, 0, 0
+    jobs["flip_x"][plain] = (first > last)[plain, 0]
+    jobs["flip_y"][plain] = (first > last)[plain, 1]
+    jobs["transpose"][plain] = turned[plain]
+
+
+def _holds(found: Geometries, row: int, seen: Floats, regions: Sequence[Sequence[float]]) -> bool:
+    """Whether all regions lie in the output, and in what it is cut from."""
+    slack = 1e-6
+    job, matrix = found.jobs[row], found.matrix[row]
+    reach = np.abs(matrix[:, :2]) @ _reach(found.elastic.get(row))
+    boxes = np.asarray(regions, float).reshape(-1, 4)
+    if (boxes[:, :2] < seen[:2] - slack).any() or (boxes[:, 2:] > seen[2:] + slack).any():
+        return False
+    corners = boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]].reshape(-1, 2) @ matrix[:, :2].T + matrix[:, 2]
+    size = np.array([job["width"], job["height"]], float)
+    return bool((corners - reach >= -slack).all() and (corners + reach <= size + slack).all())
+
+
+def _reach(elastic: Elastic | None) -> Floats:
+    """How far a displacement may move a point, in stored pixels."""
+    return np.zeros(2) if elastic is None else elastic.reach_stored_xy

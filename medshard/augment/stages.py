@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from medshard.augment.geometry import output_size
-from medshard.augment.operations import Normalize, Operation, RandomResizedCrop, Resize, TakeSlice, Window
+from medshard.augment.operations import Normalize, Operation, TakeSlice, Window
+from medshard.augment.spatial import Spatial
+from medshard.augment.views import check_geometry, views_of
 from medshard.errors import LoaderError
 
 __all__ = ["Compiled", "compile_operations"]
@@ -23,17 +24,19 @@ class Compiled:
 
     Attributes:
         take_slice: how volumes become pictures; None when they may not occur.
-        geometry: crops, resizes and flips, in order.
+        geometry: crops, resizes, turns and warps, in order.
         window: values that become 0 to 1; None for each file's own.
         normalize: mean and deviation; None for none.
-        size: (height, width) of every output.
+        size: (height, width) of every output; of the first view, where there are several.
+        views: the geometry of each view; one, unless MultiCrop is in it.
     """
 
     take_slice: TakeSlice | None
-    geometry: tuple[Operation, ...]
+    geometry: tuple[Spatial, ...]
     window: Window | None
     normalize: Normalize | None
     size: tuple[int, int]
+    views: tuple[tuple[Spatial, ...], ...]
 
 
 def compile_operations(operations: Sequence[Operation]) -> Compiled:
@@ -53,23 +56,15 @@ def compile_operations(operations: Sequence[Operation]) -> Compiled:
         working = sorted(operations, key=lambda operation: _STAGES.index(operation.stage))
         names = ", ".join(type(operation).__name__ for operation in working)
         raise LoaderError(f"operations are in an order that cannot be fused; this one works: {names}")
-    geometry = tuple(operation for operation in operations if operation.stage == "geometry")
-    resamplings = [op for op in geometry if isinstance(op, (Resize, RandomResizedCrop))]
-    if len(resamplings) > 1:
-        names = " and ".join(type(operation).__name__ for operation in resamplings)
-        raise LoaderError(f"{names} would resample twice; a picture is resampled once, so keep one of them")
-    size = output_size(geometry)
-    if size is None:
-        raise LoaderError(
-            "pictures of a batch have one size: use Resize((height, width)), RandomResizedCrop(size), or Resize(edge) "
-            "with CenterCrop(size)"
-        )
+    geometry = tuple(operation for operation in operations if isinstance(operation, Spatial))
+    size = check_geometry(geometry)
     return Compiled(
         take_slice=_single(operations, TakeSlice),
         geometry=geometry,
         window=_single(operations, Window),
         normalize=_single(operations, Normalize),
         size=size,
+        views=views_of(geometry),
     )
 
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medshard.record.conversation import Block, MediaBlock, RegionBlock, TimeBlock
 from medshard.record.facts import Fact, IntervalFact, RegionFact
 
 __all__ = ["Delivered", "Family", "render_blocks"]
 
+_EDGE_POINTS = 8
+"""Points of each edge of a box that bends."""
+
 
 @dataclass(frozen=True)
 class Delivered:
     """A picture as the model sees it.
 
+    A stored point (x, y) is delivered at (scale_x · x + shear_x · y + offset_x, shear_y · x + scale_y · y + offset_y);
+    a mirrored picture has negative scales, one turned by a quarter has shears and no scales.
+
     Attributes:
         width, height: pixels.
-        scale_x, offset_x: a stored pixel x is delivered at x * scale_x + offset_x; a mirrored picture has a negative
-            scale.
-        scale_y, offset_y: likewise.
+        moved: the map of points (n, 2) where an elastic displacement is on the way; it replaces the affine one.
     """
 
     width: int
@@ -29,16 +36,41 @@ class Delivered:
     offset_x: float = 0.0
     scale_y: float = 1.0
     offset_y: float = 0.0
+    shear_x: float = 0.0
+    shear_y: float = 0.0
+    moved: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+
+    def points(self, points_xy: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+        """Stored points in delivered pixels; they may lie outside of the picture."""
+        if self.moved is not None:
+            return [(x, y) for x, y in self.moved(np.asarray(points_xy, np.float64)).tolist()]
+        return [
+            (x * self.scale_x + y * self.shear_x + self.offset_x, x * self.shear_y + y * self.scale_y + self.offset_y)
+            for x, y in points_xy
+        ]
+
+    def polygon(self, box: Sequence[float]) -> list[tuple[float, float]]:
+        """The outline of a box x0 y0 x1 y1 of stored pixels, in delivered pixels, from its first corner on.
+
+        Four corners, or points along the edges where these bend; they may lie outside of the picture.
+        """
+        x0, y0, x1, y1 = box
+        corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+        if self.moved is None:
+            return self.points(corners)
+        steps = [number / _EDGE_POINTS for number in range(_EDGE_POINTS)]
+        edges = zip(corners, corners[1:] + corners[:1], strict=True)
+        return self.points([(a + (c - a) * t, b + (d - b) * t) for (a, b), (c, d) in edges for t in steps])
 
     def box(self, box: Sequence[float]) -> tuple[float, float, float, float]:
-        """A box x0 y0 x1 y1 of stored pixels, in delivered pixels, within the picture."""
-        xs = sorted(x * self.scale_x + self.offset_x for x in (box[0], box[2]))
-        ys = sorted(y * self.scale_y + self.offset_y for y in (box[1], box[3]))
+        """A box x0 y0 x1 y1 of stored pixels, in delivered pixels, within the picture: the hull of its outline."""
+        outline = self.polygon(box)
+        xs, ys = [x for x, _ in outline], [y for _, y in outline]
         return (
-            min(max(xs[0], 0.0), float(self.width)),
-            min(max(ys[0], 0.0), float(self.height)),
-            min(max(xs[1], 0.0), float(self.width)),
-            min(max(ys[1], 0.0), float(self.height)),
+            min(max(min(xs), 0.0), float(self.width)),
+            min(max(min(ys), 0.0), float(self.height)),
+            min(max(max(xs), 0.0), float(self.width)),
+            min(max(max(ys), 0.0), float(self.height)),
         )
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
-__all__ = ["Batch"]
+from medshard.augment import Compiled
+from medshard.augment.views import elastic_of
+from medshard.errors import LoaderError
+from medshard.loader.pixels import PixelPlan
+
+__all__ = ["Batch", "told_geometry"]
 
 
 class Batch(dict[str, Any]):
@@ -15,12 +22,15 @@ class Batch(dict[str, Any]):
     ``image``: (B, C, H, W). ``mask``: (B, H, W), when a mask slot was asked for. ``text``: a list of messages an item.
     ``key``: the sample's key. ``item``: ``KEY/c1``. ``valid``: bool, False where a sample could not be read.
     ``has_image``, ``has_mask``: bool, False where an item has none (its pixels are zeros and mean nothing).
-    ``geometry``: (B, 4), float64: delivered x = stored x * g[0] + g[1], delivered y = stored y * g[2] + g[3].
+    ``geometry``: (B, 2, 3), float64, delivered from stored: x' = g[0] · (x, y, 1), y' = g[1] · (x, y, 1), in continuous
+    pixels; see ``medshard.augment.to_source``. ``elastic``: an ``Elastic`` or None an item, where the transform has an
+    ElasticTransform. With MultiCrop: ``views``, a list of tensors, instead of ``image``, ``mask_views`` instead of
+    ``mask``, and ``geometry`` (B, views, 2, 3), ``elastic`` a list of views an item.
     ``padded``: bool, True for items that only fill the step. ``state``: the loader's state after this batch.
     """
 
     def _tensors(self, change: Any) -> Batch:
-        return Batch({name: change(v) if isinstance(v, torch.Tensor) else v for name, v in self.items()})
+        return Batch({name: _changed(value, change) for name, value in self.items()})
 
     def to(self, device: Any, *, non_blocking: bool = False) -> Batch:
         """The batch with all tensors on a device."""
@@ -29,3 +39,29 @@ class Batch(dict[str, Any]):
     def pin_memory(self) -> Batch:
         """The batch with all tensors in pinned memory, from which copies to a GPU run aside."""
         return self._tensors(lambda tensor: tensor.pin_memory())
+
+
+def _changed(value: Any, change: Any) -> Any:
+    """A tensor changed, or the tensors of a list of views."""
+    if isinstance(value, torch.Tensor):
+        return change(value)
+    if isinstance(value, list) and value and isinstance(value[0], torch.Tensor):
+        return [change(tensor) for tensor in value]
+    return value
+
+
+def told_geometry(plans: Sequence[PixelPlan | LoaderError], compiled: Compiled) -> dict[str, Any]:
+    """``geometry``, and ``elastic`` where there may be some; an item without a picture has the identity and None."""
+    views = len(compiled.views)
+    matrices = np.tile(np.eye(2, 3), (len(plans), views, 1, 1))
+    displaced: list[list[Any]] = [[None] * views for _ in plans]
+    for place, plan in enumerate(plans):
+        if isinstance(plan, LoaderError) or plan.geometry is None:
+            continue
+        for view, geometry in enumerate((plan.geometry, *plan.more)):
+            matrices[place, view] = geometry.matrix
+            displaced[place][view] = geometry.elastic
+    told: dict[str, Any] = {"geometry": torch.from_numpy(matrices if views > 1 else matrices[:, 0])}
+    if elastic_of(compiled.views[0]) is not None:
+        told["elastic"] = displaced if views > 1 else [of_view[0] for of_view in displaced]
+    return told

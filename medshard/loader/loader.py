@@ -18,7 +18,7 @@ from medshard.corpus.corpus import Corpus
 from medshard.engine import BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
 from medshard.families import FAMILIES
-from medshard.loader.batch import Batch
+from medshard.loader.batch import Batch, told_geometry
 from medshard.loader.conversation import ItemText, no_text, read_item_text
 from medshard.loader.fetch import fetch_parts
 from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
@@ -26,7 +26,7 @@ from medshard.loader.pixels import (
     DTYPES,
     BegunPixels,
     PixelPlan,
-    begin_pixels,
+    begin_views,
     draw_items,
     read_planes,
     smallest_enough,
@@ -101,6 +101,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         channels: 1 or 3.
         dtype: of pictures: float32, float16, bfloat16, uint8.
         renditions: read the smallest stored level of a picture that its crop needs, where the corpus has levels.
+        channels_last: pictures keep the shape (B, C, H, W), in the memory format ``torch.channels_last``.
         family: grammar of places and media in text.
         rank, world_size: of this process; found by themselves under torch.distributed and torchrun.
         prefetch: batches that are ready or in hand before the trainer asks; as many again are being read.
@@ -130,6 +131,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         channels: int = 3,
         dtype: str = "float32",
         renditions: bool = True,
+        channels_last: bool = False,
         family: str = "plain",
         rank: int | None = None,
         world_size: int | None = None,
@@ -153,6 +155,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._by, self._prefetch, self._mask_slot = by, max(1, prefetch), mask
         self._compiled = self._compile(transform)
         self._channels, self._dtype, self._renditions = channels, dtype, renditions
+        self._channels_last = channels_last
         config = OrderConfig(seed=seed, shuffle=shuffle, remainder=remainder, window_items=window)
         self._order = Order([self._selection.source], config)
         self._next = OrderState()
@@ -353,9 +356,10 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             self._dtype,
             mean=tuple(normalize.mean) if normalize is not None else (),
             deviation=tuple(normalize.std) if normalize is not None else (),
+            channels_last=self._channels_last,
         )
         pictures = [line.picture for line in read.lines]
-        begun.pixels["image"] = begin_pixels(
+        begun.pixels["image"] = begin_views(
             self._engine,
             self._memory,
             pictures,
@@ -369,7 +373,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         if self._mask_slot is not None:
             masks = [line.mask for line in read.lines]
             layout = BatchLayout(height, width, 1, "int32", mask=True)
-            begun.pixels["mask"] = begin_pixels(
+            begun.pixels["mask"] = begin_views(
                 self._engine, self._memory, masks, read.plans, read.masks, read.mask_planes, layout, compiled
             )
 
@@ -383,11 +387,10 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
                 failed.update(pixels.finish(self._engine))
         with self._stats.timed("collate"):
             for name, pixels in begun.pixels.items():
-                batch[name] = pixels.out
+                batch[pixels.name_of(name)] = pixels.views if len(pixels.views) > 1 else pixels.views[0]
                 batch[f"has_{name}"] = torch.tensor(pixels.there, dtype=torch.bool)
-            if begun.pixels:
-                rows = [_geometry_row(plan) for plan in read.plans]
-                batch["geometry"] = torch.tensor(rows, dtype=torch.float64).reshape(-1, 4)
+            if self._compiled is not None:
+                batch.update(told_geometry(read.plans, self._compiled))
             batch["text"] = [self._render(place, read, failed) for place in range(len(read.lines))]
             batch["key"] = [line.key for line in read.lines]
             batch["item"] = [f"{line.key}/{line.id}" if line.id else line.key for line in read.lines]
@@ -429,10 +432,3 @@ def _global_batch(batch_size: int | None, global_batch_size: int | None, world_s
     if total is None or total < 1:
         raise LoaderError(f"a batch has at least one item, not {batch_size or global_batch_size}")
     return total
-
-
-def _geometry_row(plan: PixelPlan | LoaderError) -> tuple[float, float, float, float]:
-    if isinstance(plan, LoaderError) or plan.geometry is None:
-        return (1.0, 0.0, 1.0, 0.0)
-    seen = plan.geometry.delivered()
-    return (seen.scale_x, seen.offset_x, seen.scale_y, seen.offset_y)

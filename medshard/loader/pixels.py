@@ -11,24 +11,26 @@ import torch
 from numpy.typing import NDArray
 
 from medshard.augment import Compiled, TakeSlice
-from medshard.augment.geometry import Geometry, draw_geometry
+from medshard.augment.geometry import Geometry, draw_geometries
+from medshard.augment.views import output_size
 from medshard.corpus.corpus import Corpus
 from medshard.engine import CODECS, JOB, BatchLayout, Engine, address_of
 from medshard.errors import LoaderError, MedshardError
-from medshard.loader.conversation import ItemText
+from medshard.loader.conversation import ItemText, no_text
 from medshard.loader.counter import uniform
+from medshard.loader.draws import ItemDraws
 from medshard.loader.selection import ItemLine, MediumLine, Part
 from medshard.loader.slots import SlotMemory
 from medshard.shards.sample_parts import INT16_OFFSET
 from medshard.storage.base import Bytes
 from medshard.volumes import VolumeReader
 
-__all__ = ["DTYPES", "BegunPixels", "PixelPlan", "begin_pixels", "draw_items", "read_planes", "smallest_enough"]
+__all__ = ["DTYPES", "BegunPixels", "PixelPlan", "begin_views", "draw_items", "read_planes", "smallest_enough"]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "uint8": torch.uint8}
 _MASK_DTYPES = {"int32": torch.int32}
 
-_SALT_GEOMETRY, _SALT_SLICE = 11, 12  # keep the uses of one seed apart
+_SALT_SLICE = 12  # keeps the uses of one seed apart; the geometry's is in draws.py
 
 
 @dataclass(frozen=True)
@@ -36,46 +38,71 @@ class PixelPlan:
     """What is done with the pictures of one item.
 
     Attributes:
-        geometry: None for an item without a picture.
+        geometry: None for an item without a picture; of the first view, where there are several.
         plane: place along the slice axis, for volumes.
+        more: geometries of the views after the first.
     """
 
     geometry: Geometry | None
     plane: int | None = None
+    more: tuple[Geometry, ...] = ()
 
 
 def draw_items(
     lines: Sequence[ItemLine], texts: Sequence[ItemText | None], compiled: Compiled | None, seed: int, epoch: int
 ) -> list[PixelPlan | LoaderError]:
     """The random choices of each item: a function of (seed, epoch, item, operation)."""
-    plans: list[PixelPlan | LoaderError] = []
-    for line, text in zip(lines, texts, strict=True):
-        if line.picture is None or compiled is None or text is None:
-            plans.append(PixelPlan(None))
+    plans: list[PixelPlan | LoaderError] = [PixelPlan(None)] * len(lines)
+    if compiled is None:
+        return plans
+    places: list[int] = []
+    sizes: list[tuple[int, int]] = []
+    planes: list[int | None] = []
+    for place, (line, text) in enumerate(zip(lines, texts, strict=True)):
+        if line.picture is None or text is None:
             continue
+        if line.picture.kind == "volume":
+            try:
+                plane, size = _draw_plane(line, line.picture, compiled.take_slice, seed, epoch)
+            except LoaderError as error:
+                plans[place] = error
+                continue
+        else:
+            plane, size = None, line.picture.size_hw
+        places.append(place)
+        planes.append(plane)
+        sizes.append(size)
+    if not places:
+        return plans
+    seen = [texts[place] or no_text() for place in places]
+    keeps = [text.keeps for text in seen]
+    regions = [text.regions_xyxy for text in seen]
+    draws = ItemDraws(seed, epoch, np.array([lines[place].item for place in places], np.int64))
+    height, width = np.array(sizes, np.int64).T
+    drawn = [
+        draw_geometries(operations, height, width, draws, keeps, regions, view=view)
+        for view, operations in enumerate(compiled.views)
+    ]
+    for row, place in enumerate(places):
         try:
-            plans.append(_draw(line, line.picture, text, compiled, seed, epoch))
+            geometry, *more = [view[row] for view in drawn]
+            plans[place] = PixelPlan(geometry, planes[row], tuple(more))
         except LoaderError as error:
-            plans.append(error)
+            plans[place] = error
     return plans
 
 
-def _draw(line: ItemLine, picture: MediumLine, text: ItemText, compiled: Compiled, seed: int, epoch: int) -> PixelPlan:
-    def drawn(place: int, number: int) -> float:
-        return uniform(seed, _SALT_GEOMETRY, epoch, line.item, place, number)
-
-    plane = None
-    if picture.kind == "volume":
-        if compiled.take_slice is None:
-            raise LoaderError(f"{line.key} is a volume: begin the transform with TakeSlice('z') to see a plane of it")
-        axis, height, width = _plane_of(picture, compiled.take_slice)
-        length = picture.shape[axis]
-        middle = compiled.take_slice.index == "middle"
-        plane = length // 2 if middle else int(uniform(seed, _SALT_SLICE, epoch, line.item) * length)
-    else:
-        height, width = picture.size_hw
-    geometry = draw_geometry(compiled.geometry, height, width, drawn, text.keeps, text.regions_xyxy)
-    return PixelPlan(geometry, plane)
+def _draw_plane(
+    line: ItemLine, picture: MediumLine, take: TakeSlice | None, seed: int, epoch: int
+) -> tuple[int, tuple[int, int]]:
+    """Which plane of a volume is seen, and its height and width."""
+    if take is None:
+        raise LoaderError(f"{line.key} is a volume: begin the transform with TakeSlice('z') to see a plane of it")
+    axis, height, width = _plane_of(picture, take)
+    length = picture.shape[axis]
+    middle = take.index == "middle"
+    plane = length // 2 if middle else int(uniform(seed, _SALT_SLICE, epoch, line.item) * length)
+    return plane, (height, width)
 
 
 def smallest_enough(medium: MediumLine, plan: PixelPlan | LoaderError) -> Part | None:
@@ -85,7 +112,7 @@ def smallest_enough(medium: MediumLine, plan: PixelPlan | LoaderError) -> Part |
     """
     if isinstance(plan, LoaderError) or plan.geometry is None:
         return medium.part
-    scale = plan.geometry.scale
+    scale = min(geometry.scale for geometry in (plan.geometry, *plan.more))
     return next((level for level in medium.levels if level.factor <= scale), medium.part)
 
 
@@ -146,17 +173,21 @@ class BegunPixels:
     """Pictures (or masks) of a batch that the engine works on.
 
     Attributes:
-        out: (B, C, H, W), or (B, H, W) for masks of one channel; written until the ticket's batch is finished.
+        views: (B, C, H, W) each, or (B, H, W) for masks of one channel; written until the ticket's batch is finished.
         there: which items have one.
         jobs: place in the batch of each job.
         failed: why items failed before they came to the engine, by place.
     """
 
     ticket: int
-    out: torch.Tensor
+    views: list[torch.Tensor]
     there: list[bool]
     jobs: list[int]
     failed: dict[int, str]
+
+    def name_of(self, slot: str) -> str:
+        """Of the batch's field: ``image`` and ``mask``, or with several views ``views`` and ``mask_views``."""
+        return slot if len(self.views) == 1 else "views" if slot == "image" else f"{slot}_views"
 
     def finish(self, engine: Engine) -> dict[int, str]:
         """Wait; gives why items failed, by place.
@@ -168,7 +199,7 @@ class BegunPixels:
         return {**self.failed, **{self.jobs[number]: reason for number, reason in reasons.items()}}
 
 
-def begin_pixels(
+def begin_views(
     engine: Engine,
     memory: SlotMemory,
     media: Sequence[MediumLine | None],
@@ -179,52 +210,82 @@ def begin_pixels(
     compiled: Compiled,
     factors: Sequence[int] | None = None,
 ) -> BegunPixels:
-    """Have every picture (or mask) of a batch decoded and sampled into one tensor; zeros where there is none.
+    """Have every picture (or mask) of a batch decoded and sampled into a tensor a view; zeros where there is none.
+
+    An item is decoded once for all of its views. With ``layout.channels_last`` tensors keep their shape, and their
+    memory is that of ``torch.channels_last``.
 
     Args:
         factors: by which what ``data`` holds of each picture is smaller than the picture; 1 by default.
     """
-    count = len(media)
-    factors = factors or [1] * count
-    dtype = _MASK_DTYPES[layout.dtype] if layout.mask else DTYPES[layout.dtype]
-    out = memory.empty((count, layout.channels, layout.height, layout.width), dtype)
-    jobs = np.zeros(count, JOB)
-    filled: list[int] = []
+    factors = factors or [1] * len(media)
+    sizes = [output_size(view) or compiled.size for view in compiled.views]
+    out, begins, whole = _allocate(memory, len(media), sizes, layout)
+    slots = [layout.slot_bytes_of(size) for size in sizes]
     failed: dict[int, str] = {}
-    there = [False] * count
+    there = [False] * len(media)
+    filled: list[int] = []
+    records: list[np.void] = []
+    sources: list[tuple[int, int, tuple[int, int, int], int]] = []
+    outs: list[int] = []
+    mappings: list[tuple[float, float]] = []
     for place, (medium, plan, part, plane) in enumerate(zip(media, plans, data, planes, strict=True)):
         problem = next((entry for entry in (plan, part, plane) if isinstance(entry, MedshardError)), None)
         if problem is not None:
             failed[place] = str(problem)
         elif medium is not None and isinstance(plan, PixelPlan) and plan.geometry is not None:
-            job = jobs[len(filled)]
-            _fill_source(job, part, plane)  # type: ignore[arg-type]
-            _fill_geometry(job, plan.geometry.reduced(factors[place]), place * layout.slot_bytes)
-            if not layout.mask:
-                job["scale"], job["bias"] = _mapping(medium, compiled, plane)  # type: ignore[arg-type]
-            filled.append(place)
+            source = _source_of(part, plane)  # type: ignore[arg-type]
+            mapping = (plan.geometry.mask_fill, 0.0) if layout.mask else _mapping(medium, compiled, plane)  # type: ignore[arg-type]
+            for view, geometry in enumerate((plan.geometry, *plan.more)):
+                records.append(geometry.reduced(factors[place]).job)
+                sources.append(source)
+                outs.append(begins[view] + place * slots[view])
+                mappings.append(mapping)
+                filled.append(place)
             there[place] = True
             continue
-        out[place].zero_()
-    ticket = engine.submit(jobs[: len(filled)], out.data_ptr(), layout, keep_alive=(out, data, planes))
-    shown = out[:, 0] if layout.mask and layout.channels == 1 else out
+        for view_out in out:
+            view_out[place].zero_()
+    jobs = np.array(records, JOB)
+    if records:
+        jobs["address"], jobs["size"] = [source[0] for source in sources], [source[1] for source in sources]
+        jobs["raw"], jobs["codec"] = [source[2] for source in sources], [source[3] for source in sources]
+        jobs["out"] = outs
+        if layout.mask:
+            jobs["fill"] = [fill for fill, _ in mappings]
+        else:
+            jobs["scale"], jobs["bias"] = np.array(mappings).T
+    ticket = engine.submit(jobs, whole.data_ptr(), layout, keep_alive=(whole, data, planes))
+    shown = [view[:, 0] if layout.mask and layout.channels == 1 else view for view in out]
     return BegunPixels(ticket, shown, there, filled, failed)
 
 
-def _fill_source(job: NDArray[np.void], part: Bytes | None, plane: NDArray[np.generic] | None) -> None:
+def _allocate(
+    memory: SlotMemory, count: int, sizes: Sequence[tuple[int, int]], layout: BatchLayout
+) -> tuple[list[torch.Tensor], list[int], torch.Tensor]:
+    """A tensor a view, one after another in memory; where each begins in bytes from the first; all of the memory."""
+    dtype = _MASK_DTYPES[layout.dtype] if layout.mask else DTYPES[layout.dtype]
+    lengths = [count * layout.channels * height * width for height, width in sizes]
+    whole = memory.empty((sum(lengths),), dtype)
+    views, begins, begin = [], [], 0
+    for length, (height, width) in zip(lengths, sizes, strict=True):
+        flat = whole[begin : begin + length]
+        if layout.channels_last:
+            views.append(flat.view(count, height, width, layout.channels).permute(0, 3, 1, 2))
+        else:
+            views.append(flat.view(count, layout.channels, height, width))
+        begins.append(begin * whole.element_size())
+        begin += length
+    return views, begins, whole
+
+
+def _source_of(part: Bytes | None, plane: NDArray[np.generic] | None) -> tuple[int, int, tuple[int, int, int], int]:
+    """Address, bytes, height, width and channels of raw samples, codec."""
     if plane is not None:
-        job["address"], job["size"] = plane.ctypes.data, plane.nbytes
-        job["raw"] = (plane.shape[0], plane.shape[1], 1 if plane.ndim == 2 else plane.shape[2])
-        job["codec"] = CODECS[plane.dtype.name]
-    else:
-        assert part is not None
-        job["address"], job["size"] = address_of(part), len(part)
-
-
-def _fill_geometry(job: NDArray[np.void], geometry: Geometry, out: int) -> None:
-    job["box"], job["bounds"] = geometry.box_xyxy, geometry.bounds_xyxy
-    job["height"], job["width"], job["out"] = geometry.height, geometry.width, out
-    job["flip_x"], job["flip_y"] = geometry.flip_x, geometry.flip_y
+        raw = (plane.shape[0], plane.shape[1], 1 if plane.ndim == 2 else plane.shape[2])
+        return plane.ctypes.data, plane.nbytes, raw, CODECS[plane.dtype.name]
+    assert part is not None
+    return address_of(part), len(part), (0, 0, 0), CODECS["compressed"]
 
 
 def _mapping(medium: MediumLine, compiled: Compiled, plane: NDArray[np.generic] | None) -> tuple[float, float]:

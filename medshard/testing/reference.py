@@ -1,77 +1,15 @@
-"""numpy references: each defines an operation that the native engine implements."""
+"""numpy references of what is done to values; those of the geometry stage are in ``reference_geometry``."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["map_values", "sample_filtered", "sample_nearest", "to_channels"]
+__all__ = ["map_values", "to_channels"]
 
 Array = NDArray[np.float64]
-
-
-def _axis_weights(box: tuple[float, float], bounds: tuple[int, int], size: int) -> Array:
-    """(size, bounds[1]) weights of the triangle filter, as Pillow computes them (Resample.c, precompute_coeffs)."""
-    scale = (box[1] - box[0]) / size
-    support = max(scale, 1.0)
-    weights = np.zeros((size, bounds[1]))
-    for i in range(size):
-        centre = box[0] + (i + 0.5) * scale
-        first = max(bounds[0], math.floor(centre - support + 0.5))
-        last = min(bounds[1], math.floor(centre + support + 0.5))
-        inputs = np.arange(first, last)
-        triangle = np.maximum(0.0, 1.0 - np.abs((inputs + 0.5 - centre) / support))
-        if triangle.sum() == 0:
-            inputs, triangle = np.array([min(max(math.floor(centre), bounds[0]), bounds[1] - 1)]), np.ones(1)
-        weights[i, inputs] = triangle / triangle.sum()
-    return weights
-
-
-def sample_filtered(
-    image: NDArray[np.generic],
-    box_xyxy: Sequence[float],
-    bounds_xyxy: Sequence[int],
-    size_hw: tuple[int, int],
-    *,
-    flip_x: bool = False,
-    flip_y: bool = False,
-) -> Array:
-    """A box of a picture at another size: the separable antialiased triangle filter.
-
-    Args:
-        image: (H, W) or (H, W, C), any numbers.
-        box_xyxy: x0 y0 x1 y1, continuous pixels, fills the output.
-        bounds_xyxy: whole pixels outside of which nothing is read.
-
-    Returns:
-        (H', W', C), float64.
-    """
-    pixels = np.asarray(image, np.float64)
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    across = _axis_weights((box_xyxy[0], box_xyxy[2]), (bounds_xyxy[0], bounds_xyxy[2]), size_hw[1])
-    down = _axis_weights((box_xyxy[1], box_xyxy[3]), (bounds_xyxy[1], bounds_xyxy[3]), size_hw[0])
-    part = pixels[: bounds_xyxy[3], : bounds_xyxy[2]]
-    sampled = np.einsum("yh,hwc,xw->yxc", down, part, across, optimize=True)
-    return np.asarray(sampled[:: -1 if flip_y else 1, :: -1 if flip_x else 1], np.float64)
-
-
-def sample_nearest(
-    image: NDArray[np.generic],
-    box_xyxy: Sequence[float],
-    size_hw: tuple[int, int],
-    *,
-    flip_x: bool = False,
-    flip_y: bool = False,
-) -> NDArray[np.generic]:
-    """A box of a mask at another size: the pixel under the centre of each output pixel (torch ``nearest-exact``)."""
-    height, width = image.shape[:2]
-    across = np.floor(box_xyxy[0] + (np.arange(size_hw[1]) + 0.5) * (box_xyxy[2] - box_xyxy[0]) / size_hw[1])
-    down = np.floor(box_xyxy[1] + (np.arange(size_hw[0]) + 0.5) * (box_xyxy[3] - box_xyxy[1]) / size_hw[0])
-    columns, rows = np.clip(across, 0, width - 1).astype(int), np.clip(down, 0, height - 1).astype(int)
-    return np.asarray(image[rows[:: -1 if flip_y else 1]][:, columns[:: -1 if flip_x else 1]])
 
 
 def to_channels(values: Array, channels: int) -> Array:

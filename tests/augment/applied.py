@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medshard.augment import Operation
-from medshard.augment.geometry import FREE, Geometry, draw_geometry
+from medshard.augment.geometry import FREE, Geometry, draw_geometries
 from medshard.engine import CODECS, JOB, BatchLayout, Engine
-from medshard.loader.counter import uniform
+from medshard.loader.draws import ItemDraws
 from medshard.record.conversation import Keeps
-
-
-def draws(seed: int = 0, epoch: int = 0, item: int = 0) -> Callable[[int, int], float]:
-    """The numbers of one item, as the loader counts them."""
-    return lambda place, number: uniform(seed, 11, epoch, item, place, number)
 
 
 def draw(
@@ -28,19 +23,25 @@ def draw(
     item: int = 0,
     keeps: Keeps = FREE,
     regions: Sequence[Sequence[float]] = (),
+    view: int = 0,
 ) -> Geometry:
-    return draw_geometry(operations, *size_hw, draws(seed, epoch, item), keeps, regions)
+    """The geometry of one item, as the loader draws it."""
+    draws = ItemDraws(seed, epoch, np.array([item]))
+    height, width = np.array([size_hw[0]]), np.array([size_hw[1]])
+    return draw_geometries(operations, height, width, draws, [keeps], [regions], view=view)[0]  # type: ignore[arg-type]
 
 
-def sampled(picture: NDArray[np.generic], geometry: Geometry, layout: BatchLayout) -> NDArray[np.generic]:
+def sampled(
+    picture: NDArray[np.generic], geometry: Geometry, layout: BatchLayout, *, scale: float = 1.0, bias: float = 0.0
+) -> NDArray[np.generic]:
     """(C, H, W) of one picture or mask."""
-    job = np.zeros(1, JOB)
+    job = np.array([geometry.job], JOB)
     stored = np.ascontiguousarray(picture)
     job["address"], job["size"], job["codec"] = stored.ctypes.data, stored.nbytes, CODECS[stored.dtype.name]
     job["raw"] = (*stored.shape[:2], 1 if stored.ndim == 2 else stored.shape[2])
-    job["box"], job["bounds"] = geometry.box_xyxy, geometry.bounds_xyxy
-    job["height"], job["width"] = geometry.height, geometry.width
-    job["flip_x"], job["flip_y"], job["scale"] = geometry.flip_x, geometry.flip_y, 1.0
+    job["scale"], job["bias"] = scale, bias
+    if layout.mask:
+        job["fill"] = geometry.mask_fill
     out = np.zeros((1, layout.channels, layout.height, layout.width), np.int32 if layout.mask else np.float32)
     failed = Engine(1).run(job, out.ctypes.data, layout, keep_alive=(stored,))
     assert failed == {}

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
-from applied import draw, draws
+from applied import draw
+from numpy.typing import NDArray
 from scipy import stats
 
 from medshard.augment import CenterCrop, RandomHorizontalFlip, RandomResizedCrop, RandomVerticalFlip, Resize
-from medshard.augment.geometry import Geometry, draw_geometry
+from medshard.augment.geometry import Geometry, draw_geometries
+from medshard.loader.counter import uniform, uniform_u64
+from medshard.loader.draws import ItemDraws
 
 SIZE = (240, 400)
 CROP = RandomResizedCrop(64, scale=(0.1, 0.6), ratio=(0.5, 2.0))
@@ -135,8 +139,21 @@ def test_a_crop_of_everything_is_everything() -> None:
 
 
 def test_what_is_not_random_draws_nothing() -> None:
-    def refuse(place: int, number: int) -> float:
-        raise AssertionError("drawn")
+    class Refuse:
+        def uniform(self, *_: object) -> NDArray[np.float64]:
+            raise AssertionError("drawn")
 
-    geometry = draw_geometry([Resize(40), CenterCrop(32)], 50, 60, refuse)
-    assert geometry == draw_geometry([Resize(40), CenterCrop(32)], 50, 60, draws(seed=9))
+        seeds = uniform
+
+    operations = [Resize(40), CenterCrop(32)]
+    geometry = draw_geometries(operations, np.array([50]), np.array([60]), Refuse())[0]
+    assert geometry == draw(operations, (50, 60), seed=9)
+
+
+def test_draws_are_the_counters_numbers() -> None:
+    """What docs and other programs may rely on: uniform(seed, 11, epoch, item, place, number)."""
+    draws = ItemDraws(5, 2, np.array([7, 1000, 2**40]))
+    rows = np.array([2, 0])
+    expected = [[uniform(5, 11, 2, item, 3, number) for number in (4, 5, 6)] for item in (2**40, 7)]
+    assert np.array_equal(draws.uniform(rows, 3, 4, 3), expected)
+    assert draws.seeds(rows, 3).tolist() == [uniform_u64(5, 11, 2, item, 3) for item in (2**40, 7)]

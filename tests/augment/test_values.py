@@ -8,12 +8,23 @@ import torch
 from applied import draw
 from numpy.typing import NDArray
 
-from medshard.augment import Normalize, Operation, Resize, Window, compile_operations
+from medshard.augment import Compiled, Normalize, Operation, Resize, Window, compile_operations
 from medshard.engine import BatchLayout, Engine, encode_png
-from medshard.loader.pixels import PixelPlan, sample_pixels
+from medshard.loader.pixels import PixelPlan, begin_views
 from medshard.loader.selection import MediumLine
+from medshard.loader.slots import SlotMemory
 
 SIZE = (9, 11)
+
+
+def sampled(
+    medium: MediumLine, plan: PixelPlan, part: bytes, layout: BatchLayout, compiled: Compiled
+) -> tuple[torch.Tensor, list[bool], dict[int, str]]:
+    """A batch of one picture; which items have one; what failed."""
+    engine = Engine(1)
+    begun = begin_views(engine, SlotMemory(), [medium], [plan], [part], [None], layout, compiled)
+    failed = begun.finish(engine)
+    return begun.views[0], begun.there, failed
 
 
 def delivered(
@@ -38,7 +49,7 @@ def delivered(
         mean=tuple(normalize.mean) if normalize else (),
         deviation=tuple(normalize.std) if normalize else (),
     )
-    batch, there, failed = sample_pixels(Engine(1), [medium], [plan], [encode_png(stored)], [None], layout, compiled)
+    batch, there, failed = sampled(medium, plan, encode_png(stored), layout, compiled)
     assert (there, failed) == ([True], {})
     assert batch.dtype == torch.float32
     return batch[0].numpy()
@@ -113,8 +124,6 @@ def test_values_are_averaged_before_they_are_clipped() -> None:
     compiled = compile_operations([Resize((1, 1)), Window(0, 100)])
     medium = MediumLine("image", "image", "YX", (2, 2), "uint8", 8, None, None, None)
     plan = PixelPlan(draw(compiled.geometry, (2, 2)))
-    batch, _, failed = sample_pixels(
-        Engine(1), [medium], [plan], [encode_png(pixels)], [None], BatchLayout(1, 1, 1), compiled
-    )
+    batch, _, failed = sampled(medium, plan, encode_png(pixels), BatchLayout(1, 1, 1), compiled)
     assert failed == {}
     assert batch.item() == pytest.approx(1.0)

@@ -42,6 +42,47 @@ def center_crop(picture: Picture, size: int | Sequence[int]) -> Picture:
     return picture[top : top + height, left : left + width]
 
 
+def rotation_matrix(angle: float, center_xy: Sequence[float]) -> NDArray[np.float64]:
+    """(2, 3) from output to input of ``rotate``: counter-clockwise degrees about a point."""
+    return affine_matrix(-angle, (0, 0), 1.0, (0, 0), center_xy)
+
+
+def affine_matrix(
+    angle: float,
+    translate_xy: Sequence[float],
+    scale: float,
+    shear_xy: Sequence[float],
+    center_xy: Sequence[float],
+) -> NDArray[np.float64]:
+    """(2, 3) from output to input of ``affine``, by its definition: M = T C (rotation, scale, shear) C⁻¹, clockwise.
+
+    Rotation, scale and shear are the scale times
+    [cos(a - y) / cos y, -cos(a - y) tan x / cos y - sin a; sin(a - y) / cos y, -sin(a - y) tan x / cos y + cos a].
+    """
+    a, x, y = (np.radians(degrees) for degrees in (angle, *shear_xy))
+    forward = scale * np.array(
+        [
+            [np.cos(a - y) / np.cos(y), -np.cos(a - y) * np.tan(x) / np.cos(y) - np.sin(a)],
+            [np.sin(a - y) / np.cos(y), -np.sin(a - y) * np.tan(x) / np.cos(y) + np.cos(a)],
+        ]
+    )
+    inverse = np.linalg.inv(forward)
+    center = np.asarray(center_xy, float)
+    return np.concatenate([inverse, (center - inverse @ (center + np.asarray(translate_xy)))[:, None]], 1)
+
+
+def warp(picture: Picture, matrix: NDArray[np.float64], size_hw: tuple[int, int], padding: str) -> Picture:
+    """(H, W, C) at the map of the output's pixel middles: bilinear, by torch's ``grid_sample``."""
+    height, width = picture.shape[:2]
+    rows, columns = np.mgrid[: size_hw[0], : size_hw[1]] + 0.5
+    x = matrix[0, 0] * columns + matrix[0, 1] * rows + matrix[0, 2]
+    y = matrix[1, 0] * columns + matrix[1, 1] * rows + matrix[1, 2]
+    grid = torch.tensor(np.stack([2 * x / width - 1, 2 * y / height - 1], -1)[None])
+    planes = torch.tensor(picture.transpose(2, 0, 1)[None].copy(), dtype=torch.float64)
+    seen = torch.nn.functional.grid_sample(planes, grid, "bilinear", padding, align_corners=False)
+    return seen[0].permute(1, 2, 0).numpy()
+
+
 def step_by_step(picture: Picture, operations: Sequence[Operation]) -> Picture:
     """Operations without a random choice; flips have p 0 or 1."""
     for operation in operations:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from medshard.engine import BatchLayout, encode_png
-from medshard.testing.reference import sample_nearest
+from medshard.testing.reference_geometry import sample_nearest
 
 
 def labels_of(size: tuple[int, int], highest: int, seed: int, dtype: str = "uint8") -> NDArray[np.generic]:

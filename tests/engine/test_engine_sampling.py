@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medshard.engine import BatchLayout
-from medshard.testing.reference import map_values, sample_filtered, to_channels
+from medshard.testing.reference import map_values, to_channels
+from medshard.testing.reference_geometry import sample_filtered
 
 # Weights and sums are float32: a few units in the last place of the highest stored value, for a few hundred terms.
 TOLERANCE = 4e-6

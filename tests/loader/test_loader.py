@@ -16,7 +16,8 @@ from medshard.augment import CenterCrop, Normalize, Resize, TakeSlice
 from medshard.corpus.corpus import Corpus
 from medshard.errors import LoaderError
 from medshard.loader.loader import Loader
-from medshard.testing.reference import sample_filtered, to_channels
+from medshard.testing.reference import to_channels
+from medshard.testing.reference_geometry import sample_filtered
 
 GLOBAL_BATCH = 12
 
@@ -157,7 +158,7 @@ def test_masks_and_words_follow_the_picture(corpus: Corpus) -> None:
                 (y0, x0), (y1, x1) = inside.min(0), inside.max(0) + 1
                 np.testing.assert_allclose(numbers, [x0, y0, x1, y1], atol=1.6, err_msg=item)
                 found += 1
-                mirrored += bool(batch["geometry"][place][0] < 0)
+                mirrored += bool(batch["geometry"][place][0, 0] < 0)
     assert found > 10
     assert mirrored > 0
 
@@ -239,7 +240,7 @@ def test_text_that_says_a_side_is_not_mirrored(corpus: Corpus) -> None:
             if not name or not batch["has_image"][place]:
                 continue
             (conversation,) = (c for c in corpus.sample(key).conversations if c.id == name)
-            mirrored = bool(batch["geometry"][place][0] < 0)
+            mirrored = bool(batch["geometry"][place][0, 0] < 0)
             if conversation.keeps.mirror == "refuse":
                 assert not mirrored, item
                 seen["refuse"] += 1

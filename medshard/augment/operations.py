@@ -1,4 +1,4 @@
-"""The operations, each a small frozen record; those of the geometry stage are in ``crops``, ``turns`` and ``warps``."""
+"""The operations, each a small frozen record; those of the geometry stage are in files of their own."""
 
 from __future__ import annotations
 

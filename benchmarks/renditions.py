@@ -62,11 +62,11 @@ def write_pictures(folder: Path, kind: str, count: int) -> None:
             (folder / f"{number:03d}.jpg").write_bytes(jpeg(paint(2000, colour=True, seed=number)))
 
 
-def loader_of(corpus: Corpus, size: int, *, renditions: bool) -> Loader:
+def loader_of(corpus: Corpus, size: int, *, levels: bool) -> Loader:
     deep = corpus.samples["media"][0].as_py()[0]["dtype"] == "uint16"
     window = Window(0, TOP if deep else 255)
     transform = [RandomResizedCrop(size, scale=(0.5, 1.0)), RandomHorizontalFlip(), window]
-    return Loader(corpus, 4, by="sample", transform=transform, renditions=renditions, channels=3)
+    return Loader(corpus, 4, by="sample", transform=transform, renditions=1.0 if levels else None)
 
 
 def epoch(loader: Loader) -> tuple[float, dict[str, NDArray[np.float32]]]:
@@ -79,15 +79,15 @@ def epoch(loader: Loader) -> tuple[float, dict[str, NDArray[np.float32]]]:
 
 
 def compare(corpus: Corpus, size: int, seconds: float) -> dict[str, Any]:
-    loaders = {renditions: loader_of(corpus, size, renditions=renditions) for renditions in (False, True)}
-    pictures = {renditions: epoch(loader)[1] for renditions, loader in loaders.items()}  # warms up as well
+    loaders = {levels: loader_of(corpus, size, levels=levels) for levels in (False, True)}
+    pictures = {levels: epoch(loader)[1] for levels, loader in loaders.items()}  # warms up as well
     ratios, rates = [], []
     until = time.perf_counter() + seconds
     while time.perf_counter() < until or len(ratios) < 3:
         whole, small = epoch(loaders[False])[0], epoch(loaders[True])[0]
         ratios.append(whole / small)
         rates.append(len(corpus) / small)
-    counts = {renditions: loader.stats()["counts"] for renditions, loader in loaders.items()}
+    counts = {levels: loader.stats()["counts"] for levels, loader in loaders.items()}
     errors = [((pictures[False][key] - pictures[True][key]) ** 2).mean() for key in pictures[False]]
     psnr = [float(10 * np.log10(1 / max(float(error), 1e-12))) for error in errors]
     return {

@@ -105,15 +105,17 @@ def _draw_plane(
     return plane, (height, width)
 
 
-def smallest_enough(medium: MediumLine, plan: PixelPlan | LoaderError) -> Part | None:
-    """The part of the smallest level from which the output takes at least one pixel each; the picture's own else.
+def smallest_enough(medium: MediumLine, plan: PixelPlan | LoaderError, oversampling: float) -> Part | None:
+    """The part of the smallest level that has enough pixels for the output, or else the picture's own.
 
-    Source: the same rule as for the DCT reduction of a JPEG, csrc/pipeline/run.cpp.
+    Args:
+        oversampling: pixels of the level for each of the output, on a side; with 1 the rule is that of the DCT
+            reduction of a JPEG, csrc/pipeline/run.cpp.
     """
     if isinstance(plan, LoaderError) or plan.geometry is None:
         return medium.part
     scale = min(geometry.scale for geometry in (plan.geometry, *plan.more))
-    return next((level for level in medium.levels if level.factor <= scale), medium.part)
+    return next((level for level in medium.levels if level.factor * oversampling <= scale), medium.part)
 
 
 def _plane_of(medium: MediumLine, take: TakeSlice) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import png_writer as png
 import pytest
@@ -71,6 +72,7 @@ def test_the_whole_and_any_part_come_back(
     pixels = pixels.astype(np.uint16 if bits == 16 else np.uint8)
     stream = encode_png(pixels, strip_rows=rows)
     assert np.array_equal(decode_image(stream), pixels)
+    assert np.array_equal(imagecodecs.png_decode(stream), pixels), "libpng reads another picture"
     if bits == 8 or channels == 1:
         with Image.open(io.BytesIO(stream)) as image:
             image.load()

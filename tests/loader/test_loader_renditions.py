@@ -13,6 +13,7 @@ from PIL import Image
 from medshard.augment import RandomHorizontalFlip, RandomResizedCrop, Resize
 from medshard.augment.geometry import Geometry
 from medshard.corpus.corpus import Corpus, open_corpus
+from medshard.errors import LoaderError
 from medshard.loader.loader import Loader
 from medshard.loader.pixels import PixelPlan, smallest_enough
 from medshard.loader.selection import MediumLine, Part
@@ -74,7 +75,7 @@ def psnr(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def test_small_crops_come_from_levels_and_look_the_same(large: Corpus) -> None:
-    whole, of_whole = batches(large, 48, renditions=False)
+    whole, of_whole = batches(large, 48, renditions=None)
     small, of_levels = batches(large, 48)
     assert of_whole["from renditions"] == 0
     pictures = [key for key in whole if "mask" not in key]
@@ -87,7 +88,7 @@ def test_small_crops_come_from_levels_and_look_the_same(large: Corpus) -> None:
 
 
 def test_crops_that_need_the_picture_read_the_picture(large: Corpus) -> None:
-    whole, _ = batches(large, 320, renditions=False)
+    whole, _ = batches(large, 320, renditions=None)
     same, counts = batches(large, 320)
     assert counts["from renditions"] == 0
     assert all(np.array_equal(whole[key], same[key]) for key in whole)
@@ -118,10 +119,22 @@ def test_the_smallest_level_with_a_pixel_for_each_of_the_output(
     box: tuple[float, float, float, float], size: int, expected: int
 ) -> None:
     geometry = Geometry(box, (0, 0, 800, 800), False, False, size, size)
-    part = smallest_enough(line(2, 4, 8), PixelPlan(geometry))
+    part = smallest_enough(line(2, 4, 8), PixelPlan(geometry), 1.0)
     assert part is not None
     assert part.factor == expected
-    assert smallest_enough(line(), PixelPlan(geometry)).factor == 1  # type: ignore[union-attr]
+    assert smallest_enough(line(), PixelPlan(geometry), 1.0).factor == 1  # type: ignore[union-attr]
+
+
+def test_more_pixels_for_each_of_the_output_take_a_larger_level(large: Corpus) -> None:
+    whole, of_whole = batches(large, 48, renditions=None)
+    near, of_near = batches(large, 48, renditions=1.0)
+    far, of_far = batches(large, 48, renditions=2.0)
+    assert of_near["bytes"] < of_far["bytes"] < of_whole["bytes"]
+    pictures = [key for key in whole if "mask" not in key]
+    assert min(psnr(whole[key], far[key]) for key in pictures) >= min(psnr(whole[key], near[key]) for key in pictures)
+    for wrong in (0.5, 0.0, float("nan")):
+        with pytest.raises(LoaderError, match="renditions"):
+            batches(large, 48, renditions=wrong)
 
 
 def test_a_box_lies_where_it_lay_in_the_picture() -> None:
@@ -135,8 +148,6 @@ def test_a_box_lies_where_it_lay_in_the_picture() -> None:
 
 def test_a_damaged_level_fails_its_item_and_names_the_file(large: Corpus, tmp_path: Path) -> None:
     import shutil
-
-    from medshard.errors import LoaderError
 
     folder = tmp_path / "corpus"
     shutil.copytree(large.storage.root, folder)  # type: ignore[attr-defined]

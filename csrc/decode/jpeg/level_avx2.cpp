@@ -13,16 +13,33 @@ namespace {
 #include "decode/jpeg/transform_avx2.inl"
 #include "decode/jpeg/transform_wide.inl"
 
-inline void inverse(std::int16_t* block, const ScanComponent& component, std::uint8_t* out) {
-  switch (component.edge) {
-    case 8:
-      return inverse8(block, component.quantiser, out, component.stride);
-    case 4:
-      return inverse4(block, component.quantiser, out, component.stride);
-    default:
-      return inverse2(block, component.quantiser, out, component.stride);
+// Collects blocks: the 8 x 8 transform takes two at a time.
+class Transformer {
+ public:
+  std::int16_t* block() { return blocks_[waiting_ ? 1 : 0]; }
+
+  void take(const ScanComponent& component, std::uint8_t* out) {
+    const Half now{block(), component.quantiser, out, component.stride};
+    if (component.edge == 4) return inverse4(now.block, now.quantiser, now.out, now.stride);
+    if (component.edge == 2) return inverse2(now.block, now.quantiser, now.out, now.stride);
+    if (waiting_) {
+      inverse8_pair(first_, now);
+    } else {
+      first_ = now;
+    }
+    waiting_ = !waiting_;
   }
-}
+
+  void finish() {
+    if (waiting_) inverse8(first_.block, first_.quantiser, first_.out, first_.stride);
+    waiting_ = false;
+  }
+
+ private:
+  alignas(32) std::int16_t blocks_[2][kBlockRoom];
+  Half first_{};
+  bool waiting_ = false;
+};
 
 #include "decode/jpeg/colour.inl"
 #include "decode/jpeg/colour_avx2.inl"

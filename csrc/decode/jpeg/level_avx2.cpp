@@ -13,8 +13,8 @@ namespace {
 #include "decode/jpeg/transform_avx2.inl"
 #include "decode/jpeg/transform_wide.inl"
 
-// Collects blocks: the 8 x 8 transform takes two at a time, and a while after their coefficients were stored one by
-// one, because a vector cannot be loaded out of small stores that are still on their way.
+// Collects blocks: the 8 x 8 transform takes two at a time, and a while after their coefficients were stored
+// one by one, because a vector cannot be loaded out of small stores that are still on their way.
 class Transformer {
  public:
   std::int16_t* block() { return blocks_[count_]; }

@@ -110,10 +110,16 @@ struct Half {
 struct Wide {
   __m256i low, high;
 };
-inline Wide both_pairs(__m256i a, __m256i b) { return {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)}; }
+inline Wide both_pairs(__m256i a, __m256i b) {
+  return {_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)};
+}
 inline Wide dot(Wide pair, int a, int b) { return {dot(pair.low, a, b), dot(pair.high, a, b)}; }
-inline Wide operator+(Wide a, Wide b) { return {_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)}; }
-inline Wide operator-(Wide a, Wide b) { return {_mm256_sub_epi32(a.low, b.low), _mm256_sub_epi32(a.high, b.high)}; }
+inline Wide operator+(Wide a, Wide b) {
+  return {_mm256_add_epi32(a.low, b.low), _mm256_add_epi32(a.high, b.high)};
+}
+inline Wide operator-(Wide a, Wide b) {
+  return {_mm256_sub_epi32(a.low, b.low), _mm256_sub_epi32(a.high, b.high)};
+}
 
 // value * 2^kConstBits, with what rounds the later shift.
 template <int kBits>
@@ -179,9 +185,9 @@ inline void inverse8_pair(const Half& first, const Half& second) {
     r[i] = _mm256_set_m128i(scaled_row(second.block, second.quantiser, i),
                             scaled_row(first.block, first.quantiser, i));
   }
-  const __m256i below = _mm256_or_si256(
-      _mm256_or_si256(_mm256_or_si256(r[1], r[2]), _mm256_or_si256(r[3], r[4])),
-      _mm256_or_si256(_mm256_or_si256(r[5], r[6]), r[7]));
+  const __m256i below =
+      _mm256_or_si256(_mm256_or_si256(_mm256_or_si256(r[1], r[2]), _mm256_or_si256(r[3], r[4])),
+                      _mm256_or_si256(_mm256_or_si256(r[5], r[6]), r[7]));
   if (all_zero(_mm256_castsi256_si128(below)) || all_zero(_mm256_extracti128_si256(below, 1))) {
     inverse8(first.block, first.quantiser, first.out, first.stride);
     inverse8(second.block, second.quantiser, second.out, second.stride);

@@ -147,7 +147,7 @@ inline bool decode_block(const ScanComponent& component, Cursor& cursor, int c, 
 }
 
 bool decode_mcus(const Scan& scan, Cursor& cursor, std::uint32_t row, std::uint32_t from, std::uint32_t to) {
-  alignas(64) std::int16_t block[72];
+  Transformer transformer;
   Cursor local = cursor;
   for (std::uint32_t mcu = from; mcu < to; ++mcu) {
     for (int c = 0; c < scan.count; ++c) {
@@ -164,18 +164,20 @@ bool decode_mcus(const Scan& scan, Cursor& cursor, std::uint32_t row, std::uint3
             if (!skip_block(component, local, c)) return false;
             continue;
           }
+          std::int16_t* block = transformer.block();
           if (!decode_block(component, local, c, block)) return false;
           const std::size_t place =
               static_cast<std::size_t>(y) * edge * component.stride + (bx - component.bx0) * edge;
           if (scan.precision == 12) {
             inverse_12bit(block, component, static_cast<std::uint16_t*>(component.samples) + place);
           } else {
-            inverse(block, component, static_cast<std::uint8_t*>(component.samples) + place);
+            transformer.take(component, static_cast<std::uint8_t*>(component.samples) + place);
           }
         }
       }
     }
   }
+  transformer.finish();
   cursor = local;
   return true;
 }

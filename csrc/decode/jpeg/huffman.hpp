@@ -8,7 +8,7 @@
 
 namespace medshard::decode::jpeg {
 
-constexpr int kDcBits = 11, kAcBits = 12, kSkipBits = 13;
+constexpr int kDcBits = 11, kAcBits = 11, kSkipBits = 13;
 // An advance from here on means: the block ended by its own word.
 constexpr unsigned kBlockEnded = 128;
 

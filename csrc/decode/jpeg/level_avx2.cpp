@@ -13,16 +13,33 @@ namespace {
 #include "decode/jpeg/transform_avx2.inl"
 #include "decode/jpeg/transform_wide.inl"
 
-inline void inverse(std::int16_t* block, const ScanComponent& component, std::uint8_t* out) {
-  switch (component.edge) {
-    case 8:
-      return inverse8(block, component.quantiser, out, component.stride);
-    case 4:
-      return inverse4(block, component.quantiser, out, component.stride);
-    default:
-      return inverse2(block, component.quantiser, out, component.stride);
+// Collects blocks: the 8 x 8 transform takes two at a time, and a while after their coefficients were stored
+// one by one, because a vector cannot be loaded out of small stores that are still on their way.
+class Transformer {
+ public:
+  std::int16_t* block() { return blocks_[count_]; }
+
+  void take(const ScanComponent& component, std::uint8_t* out) {
+    const Half now{block(), component.quantiser, out, component.stride};
+    if (component.edge == 4) return inverse4(now.block, now.quantiser, now.out, now.stride);
+    if (component.edge == 2) return inverse2(now.block, now.quantiser, now.out, now.stride);
+    waiting_[count_] = now;
+    if (++count_ == kRoom) finish();
   }
-}
+
+  void finish() {
+    int i = 0;
+    for (; i + 2 <= count_; i += 2) inverse8_pair(waiting_[i], waiting_[i + 1]);
+    if (i < count_) inverse8(waiting_[i].block, waiting_[i].quantiser, waiting_[i].out, waiting_[i].stride);
+    count_ = 0;
+  }
+
+ private:
+  static constexpr int kRoom = 8;
+  alignas(32) std::int16_t blocks_[kRoom][kBlockRoom];
+  Half waiting_[kRoom];
+  int count_ = 0;
+};
 
 #include "decode/jpeg/colour.inl"
 #include "decode/jpeg/colour_avx2.inl"

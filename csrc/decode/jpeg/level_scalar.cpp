@@ -9,16 +9,21 @@ namespace {
 #include "decode/jpeg/transform.inl"
 #include "decode/jpeg/transform_wide.inl"
 
-inline void inverse(std::int16_t* block, const ScanComponent& component, std::uint8_t* out) {
-  switch (component.edge) {
-    case 8:
-      return inverse_scalar<8>(block, component.quantiser, out, component.stride);
-    case 4:
-      return inverse_scalar<4>(block, component.quantiser, out, component.stride);
-    default:
-      return inverse2(block, component.quantiser, out, component.stride);
+class Transformer {
+ public:
+  std::int16_t* block() { return block_; }
+
+  void take(const ScanComponent& component, std::uint8_t* out) {
+    if (component.edge == 8) return inverse_scalar<8>(block_, component.quantiser, out, component.stride);
+    if (component.edge == 4) return inverse_scalar<4>(block_, component.quantiser, out, component.stride);
+    inverse2(block_, component.quantiser, out, component.stride);
   }
-}
+
+  void finish() {}
+
+ private:
+  std::int16_t block_[kBlockRoom];
+};
 
 #include "decode/jpeg/colour.inl"
 #include "decode/jpeg/entropy.inl"

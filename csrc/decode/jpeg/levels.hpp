@@ -13,6 +13,9 @@ namespace medshard::decode::jpeg {
 // Zero bytes after a segment's own: a block that runs past the end is seen after at most this many.
 constexpr std::size_t kPadBytes = 512;
 
+// Coefficients of a block, and places behind them that take what belongs nowhere; a multiple of 32 bytes.
+constexpr int kBlockRoom = 80;
+
 // Where one is in a segment: bytes without stuffing, kPadBytes zeros after them.
 struct Cursor {
   const std::uint8_t* bytes = nullptr;

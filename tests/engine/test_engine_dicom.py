@@ -220,7 +220,7 @@ def test_a_stream_of_another_size_than_the_header_is_refused() -> None:
     stored = (grain(8, 8) >> 4).astype(np.uint16)
     frame = write_jpeg_lossless(stored, 12)
     for attributes in ({"Rows": 9}, {"Columns": 4}, {"BitsAllocated": 8, "BitsStored": 8}):
-        with pytest.raises(DecodeError, match="stream|picture"):
+        with pytest.raises(DecodeError, match=r"stream|picture"):
             read_dicom_frames(encapsulated(image(stored, bits=12, **attributes), JPEGLosslessSV1, [frame]))  # type: ignore[arg-type]
 
 

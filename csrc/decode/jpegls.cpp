@@ -2,6 +2,7 @@
 #include "core/error.hpp"
 #include "decode/codestreams.hpp"
 #include "decode/jpeg_markers.hpp"
+#include "decode/jpegls_scan.hpp"
 
 #ifdef MEDSHARD_CHARLS
 #include <charls/charls.h>
@@ -60,6 +61,7 @@ Header read_jpegls_header(const std::uint8_t* data, std::size_t size) {
 }
 
 void decode_jpegls(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
+  if (decode_jpegls_scans(data, size, request.max_pixels, out)) return;
   charls_frame_info info;
   const Decoder decoder = open(data, size, info);
   check_size(info.width, info.height, request.max_pixels);
@@ -104,7 +106,9 @@ namespace {
 }  // namespace
 
 Header read_jpegls_header(const std::uint8_t*, std::size_t) { absent(); }
-void decode_jpegls(const std::uint8_t*, std::size_t, const Request&, Pixels&) { absent(); }
+void decode_jpegls(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
+  if (!decode_jpegls_scans(data, size, request.max_pixels, out)) absent();
+}
 std::string jpegls_version() { return ""; }
 
 #endif

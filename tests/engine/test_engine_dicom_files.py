@@ -67,11 +67,11 @@ def compare(folder: Path) -> Counter[str]:
 def test_pydicoms_own_files() -> None:
     equal = compare(OWN)
     assert equal["native"] >= 45
-    assert equal["rle"] >= 8
+    assert equal["rle"] >= 5
     assert equal["jpeg"] >= 5
     assert equal["jpeg-lossless"] >= 1
     if features()["dicom"]["jpeg-2000"]:
-        assert equal["jpeg-2000"] >= 8
+        assert equal["jpeg-2000"] >= 5
     if features()["dicom"]["htj2k"]:
         assert equal["htj2k"] >= 1
 

@@ -12,7 +12,7 @@ namespace {
 [[noreturn]] void damaged(const char* what) { throw DecodeError(std::string("JPEG-LS: ") + what); }
 
 constexpr int kContexts = 365;
-// T.87 table A.? of run-length orders (A.2.1, J).
+// Orders of run lengths (T.87 A.2.1, J).
 constexpr int kRunOrder[32] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,  2,  3,  3,  3,  3,
                                4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -33,10 +33,10 @@ void store_big_endian(std::uint8_t* data, std::uint64_t value) {
 // out here once, a read needs no test.
 class PlainBits {
  public:
-  static constexpr std::size_t kPadding = 32;
-
-  PlainBits(const std::uint8_t* in, const std::uint8_t* end)
-      : bytes_(static_cast<std::size_t>(end - in) + kPadding, 0) {
+  // Zeros follow for a line of this width, so that only its end needs a test: a sample takes less than
+  // 128 bits.
+  PlainBits(const std::uint8_t* in, const std::uint8_t* end, std::size_t width)
+      : bytes_(static_cast<std::size_t>(end - in) + 16 * width + 64, 0) {
     while (in < end) {
       const auto* ff =
           static_cast<const std::uint8_t*>(std::memchr(in, 0xFF, static_cast<std::size_t>(end - in)));
@@ -83,16 +83,13 @@ class PlainBits {
   std::size_t size_ = 0;
 };
 
-// A place in them. Beyond the end it stands still on zeros.
+// A place in them.
 class Bits {
  public:
   explicit Bits(const PlainBits& plain) : data_(plain.data()), size_(plain.size()) {}
 
   // The next bits from the highest down, at least 57 of them.
-  std::uint64_t window() const {
-    const std::size_t place = std::min(place_, size_);
-    return load_big_endian(data_ + place / 8) << (place % 8);
-  }
+  std::uint64_t window() const { return load_big_endian(data_ + place_ / 8) << (place_ % 8); }
 
   void drop(int count) { place_ += static_cast<std::size_t>(count); }
 
@@ -144,6 +141,10 @@ struct RunContext {
   int a = 0, n = 1, negative = 0;
 };
 
+// Lossless values of whole bits wrap by a mask; lossless ones below another maximum, and near-lossless ones,
+// do not.
+enum class Values { near, lossless, whole_bits };
+
 // One scan: its contexts and the bits that are left.
 class Scan {
  public:
@@ -171,7 +172,7 @@ class Scan {
   }
 
   // `line[-1]` and `above[-1] .. above[width]` are there; samples are below max_value + 1.
-  template <bool kLossless>
+  template <Values kValues>
   void decode_line(std::uint16_t* line, const std::uint16_t* above, int width, int& run_index) {
     const std::int8_t* level = levels_.data() + preset_.max_value;
     int x = 0;
@@ -183,7 +184,7 @@ class Scan {
       const int first = level[rd - rb];
       const int context = (first * 9 + middle) * 9 + level[rc - ra];
       if (context != 0) {
-        ra = regular<kLossless>(bits, context, ra, rb, rc);
+        ra = regular<kValues>(bits, context, ra, rb, rc);
         line[x++] = static_cast<std::uint16_t>(ra);
         rc = rb;
         rb = rd;
@@ -224,7 +225,8 @@ class Scan {
   }
 
   static int order(int n, int a) {
-    int k = std::max(0, __builtin_clz(static_cast<unsigned>(n)) - __builtin_clz(static_cast<unsigned>(a)));
+    int k =
+        std::max(0, __builtin_clz(static_cast<unsigned>(n)) - __builtin_clz(static_cast<unsigned>(a) | 1));
     k += (n << k) < a;
     return k;
   }
@@ -239,22 +241,25 @@ class Scan {
     return std::clamp(value, 0, preset_.max_value);
   }
 
-  template <bool kLossless>
+  template <Values kValues>
   [[gnu::always_inline]] int regular(Bits& bits, int number, int ra, int rb, int rc) {
     const int sign = number >> 31;  // 0 or -1
     Context& context = contexts_[(number ^ sign) - sign];
-    // The median of ra, rb and ra + rb - rc.
-    const int low = std::min(ra, rb), high = std::max(ra, rb);
+    // The median of ra, rb and ra + rb - rc. Which of the first two is less cannot be guessed: no branch.
+    const int differing = (ra ^ rb) & -static_cast<int>(ra < rb);
+    const int low = rb ^ differing, high = ra ^ differing;
     const int median = std::max(low, std::min(high, ra + rb - rc));
     const int guess = std::clamp(median + ((context.c ^ sign) - sign), 0, preset_.max_value);
     const int k = order(context.n, context.a);
     if (k > 24) damaged("a context is out of range");
     const int mapped = golomb(bits, k, limit_);
     int error = (mapped >> 1) ^ -(mapped & 1);
-    if (kLossless && k == 0 && 2 * context.b <= -context.n) error = ~error;
+    if (kValues != Values::near && k == 0 && 2 * context.b <= -context.n) error = ~error;
     if (std::abs(error) > 65535) damaged("a difference is out of range");
     update(context, error);
-    return reconstructed(guess, (error ^ sign) - sign);
+    const int difference = (error ^ sign) - sign;
+    if constexpr (kValues == Values::whole_bits) return (guess + difference) & preset_.max_value;
+    return reconstructed(guess, difference);
   }
 
   void update(Context& context, int error) {
@@ -367,10 +372,12 @@ void decode_scan(const Frame& frame, const std::vector<int>& channels, const Pre
       above[frame.width] = above[frame.width - 1];
       line[-1] = above[0];
       const int width = static_cast<int>(frame.width);
-      if (near == 0) {
-        scan.decode_line<true>(line, above, width, run_index[i]);
+      if (near > 0) {
+        scan.decode_line<Values::near>(line, above, width, run_index[i]);
+      } else if ((preset.max_value & (preset.max_value + 1)) != 0) {
+        scan.decode_line<Values::lossless>(line, above, width, run_index[i]);
       } else {
-        scan.decode_line<false>(line, above, width, run_index[i]);
+        scan.decode_line<Values::whole_bits>(line, above, width, run_index[i]);
       }
       std::uint8_t* to =
           out.bytes.data() + ((y * frame.width) * stride + static_cast<std::size_t>(channels[i])) * sample;
@@ -457,7 +464,7 @@ bool decode_jpegls_scans(const std::uint8_t* data, std::size_t size, std::uint64
       const bool ordered = near < preset.t1 && preset.t1 <= preset.t2 && preset.t2 <= preset.t3;
       if (!ordered || preset.t3 > max_value || preset.reset < 3 || preset.reset > 255) return false;
       const std::size_t end = scan_end(data, size, place);
-      decode_scan(frame, channels, preset, near, PlainBits(data + place, data + end), out);
+      decode_scan(frame, channels, preset, near, PlainBits(data + place, data + end, frame.width), out);
       missing -= count;
       place = end;
     }

@@ -12,7 +12,8 @@ namespace medshard::decode {
 Header read_jpeg_lossless_header(const std::uint8_t* data, std::size_t size);
 void decode_jpeg_lossless(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 
-// The two below throw a DecodeError that names the package when the library was not built in.
+// Without CharLS some layouts, and without OpenJPEG all of JPEG 2000, throw a DecodeError that names the
+// package.
 Header read_jpegls_header(const std::uint8_t* data, std::size_t size);
 void decode_jpegls(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out);
 

@@ -2,6 +2,7 @@
 #include "core/error.hpp"
 #include "decode/codestreams.hpp"
 #include "decode/jpeg_markers.hpp"
+#include "decode/jpegls_scan.hpp"
 
 #ifdef MEDSHARD_CHARLS
 #include <charls/charls.h>
@@ -10,6 +11,21 @@
 #endif
 
 namespace medshard::decode {
+
+Header read_jpegls_header(const std::uint8_t* data, std::size_t size) {
+  JpegMarkers markers;
+  if (!scan_markers(data, size, markers) || markers.process != 55 || markers.components < 1) {
+    throw DecodeError("JPEG-LS: has no frame header of that kind");
+  }
+  Header header;
+  header.format = Format::jpegls;
+  header.width = markers.width;
+  header.height = markers.height;
+  header.channels = markers.components;
+  header.precision = markers.precision;
+  header.bits = markers.precision <= 8 ? 8 : 16;
+  return header;
+}
 
 #ifdef MEDSHARD_CHARLS
 namespace {
@@ -46,20 +62,8 @@ void interleave(const std::vector<std::uint8_t>& planes, std::size_t plane, int 
 
 }  // namespace
 
-Header read_jpegls_header(const std::uint8_t* data, std::size_t size) {
-  charls_frame_info info;
-  const Decoder decoder = open(data, size, info);
-  Header header;
-  header.format = Format::jpegls;
-  header.width = info.width;
-  header.height = info.height;
-  header.channels = info.component_count;
-  header.precision = info.bits_per_sample;
-  header.bits = header.precision <= 8 ? 8 : 16;
-  return header;
-}
-
 void decode_jpegls(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
+  if (decode_jpegls_scans(data, size, request.max_pixels, out)) return;
   charls_frame_info info;
   const Decoder decoder = open(data, size, info);
   check_size(info.width, info.height, request.max_pixels);
@@ -97,14 +101,16 @@ std::string jpegls_version() { return charls_get_version_string(); }
 namespace {
 [[noreturn]] void absent() {
   throw DecodeError(
-      "JPEG-LS: the codec is not built in; apt-get install libcharls-dev and build medshard again; the "
+      "JPEG-LS: the codec of this layout is not built in; apt-get install libcharls-dev and build medshard "
+      "again; the "
       "Python "
       "plug-in is used instead where one is installed");
 }
 }  // namespace
 
-Header read_jpegls_header(const std::uint8_t*, std::size_t) { absent(); }
-void decode_jpegls(const std::uint8_t*, std::size_t, const Request&, Pixels&) { absent(); }
+void decode_jpegls(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
+  if (!decode_jpegls_scans(data, size, request.max_pixels, out)) absent();
+}
 std::string jpegls_version() { return ""; }
 
 #endif

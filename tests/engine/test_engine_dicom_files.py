@@ -67,13 +67,11 @@ def compare(folder: Path) -> Counter[str]:
 def test_pydicoms_own_files() -> None:
     equal = compare(OWN)
     assert equal["native"] >= 45
-    assert equal["rle"] >= 8
+    assert equal["rle"] >= 5
     assert equal["jpeg"] >= 5
     assert equal["jpeg-lossless"] >= 1
     if features()["dicom"]["jpeg-2000"]:
-        assert equal["jpeg-2000"] >= 8
-    if features()["dicom"]["htj2k"]:
-        assert equal["htj2k"] >= 1
+        assert equal["jpeg-2000"] >= 5
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -81,6 +79,8 @@ def test_files_of_the_reference_sets(shared: Path, folder: str) -> None:
     equal = compare(shared / "data" / folder)
     least = {"pydicom_data": 30, "pylibjpeg_data": 6, "nema_wg04": 30, "dicom_structural": 30, "dcmqi": 1}
     assert sum(equal.values()) >= least.get(folder, 1), equal
+    if folder == "pydicom_data" and features()["dicom"]["htj2k"]:
+        assert equal["htj2k"] >= 1
 
 
 WG04_TOLERANCE = {"J2KR": 0, "JPLL": 0, "JLSL": 0, "RLE": 0, "JLSN": 4}

@@ -15,9 +15,11 @@ from medshard import _engine
 __all__ = [
     "JOB",
     "MAX_PIXELS",
+    "STEPS",
     "BatchLayout",
     "Engine",
     "Header",
+    "StepParams",
     "crc32c",
     "decode_image",
     "encode_png",
@@ -37,14 +39,14 @@ JOB = np.dtype(
     {
         "names": [
             *("address", "size", "out", "box", "bounds", "raw", "height", "width"),
-            *("scale", "bias", "codec", "flip_x", "flip_y"),
+            *("scale", "bias", "codec", "flip_x", "flip_y", "params", "noise_seed"),
         ],
         "formats": [
             *("<u8", "<u8", "<u8", ("<f8", 4), ("<i4", 4), ("<i4", 3), "<i4", "<i4"),
-            *("<f4", "<f4", "u1", "u1", "u1"),
+            *("<f4", "<f4", "u1", "u1", "u1", "<u8", "<u8"),
         ],
-        "offsets": [0, 8, 16, 24, 56, 72, 84, 88, 92, 96, 100, 101, 102],
-        "itemsize": 104,
+        "offsets": [0, 8, 16, 24, 56, 72, 84, 88, 92, 96, 100, 101, 102, 104, 112],
+        "itemsize": 120,
     }
 )
 """What is done to one sample (csrc/pipeline/job.hpp).
@@ -52,11 +54,17 @@ JOB = np.dtype(
 address, size: of the compressed stream, or of raw samples. out: bytes from the batch's first to the sample's slot. box:
 x0 y0 x1 y1 of the stored picture, continuous pixels, which fills the output. bounds: x0 y0 x1 y1, whole pixels outside
 of which nothing is read. raw: height, width, channels of raw samples. height, width: of the output. scale, bias:
-value = stored * scale + bias. codec: see ``CODECS``.
+value = stored * scale + bias. codec: see ``CODECS``. params: address of the float32 parameters of the batch's steps.
+noise_seed: of the numbers that steps draw for each value (csrc/augment/noise.inl).
 """
 
 CODECS = {"compressed": 0, "uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
 """``compressed`` is told apart by its first bytes; the others are raw samples of that type."""
+
+STEPS: dict[str, bool] = {str(name): bool(simd) for name, simd in _engine.step_features()}
+"""Steps that the engine does on a sampled crop → whether their loops are compiled for every SIMD level."""
+
+_STEP_KINDS = {name: kind for kind, name in enumerate(STEPS)}
 
 _OUTPUTS = {"float32": 0, "float16": 1, "bfloat16": 2, "uint8": 3, "int16": 4, "int32": 5}
 _OUTPUT_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "uint8": 1, "int16": 2, "int32": 4}
@@ -134,6 +142,22 @@ def encode_png(array: NDArray[Any], *, level: int = PNG_LEVEL) -> bytes:
 
 
 @dataclass(frozen=True)
+class StepParams:
+    """A step of a batch, and where its parameters lie among those of a job (csrc/pipeline/program.hpp).
+
+    Attributes:
+        kind: one of ``STEPS``.
+        first, count: its float32 numbers; the first of them is 0 where the step is not applied.
+        place: keeps the noise of two steps of a batch apart.
+    """
+
+    kind: str
+    first: int
+    count: int
+    place: int
+
+
+@dataclass(frozen=True)
 class BatchLayout:
     """How a batch lies in memory, and what values become.
 
@@ -149,6 +173,8 @@ class BatchLayout:
         mean, deviation: then (value - mean) / deviation; one number, or one a channel; of float types only.
         reduce: a JPEG of which the output needs at most every other pixel is decoded at half size, and with 4 at a
             quarter where it needs at most every fourth; 1 always decodes the full size.
+        steps: what is done to each sampled crop, in order. When there are any, they do all mapping: ``clamp``, ``mean``
+            and ``deviation`` are not used.
     """
 
     height: int
@@ -161,6 +187,7 @@ class BatchLayout:
     mean: Sequence[float] = ()
     deviation: Sequence[float] = ()
     reduce: Reduce = 2
+    steps: Sequence[StepParams] = ()
 
     def __post_init__(self) -> None:
         allowed = _MASK_OUTPUTS if self.mask else _IMAGE_OUTPUTS
@@ -235,6 +262,7 @@ class Engine:
             list(layout.mean),
             list(layout.deviation),
             max_pixels,
+            [(_STEP_KINDS[step.kind], step.first, step.count, step.place) for step in layout.steps],
         )
         del keep_alive
         return {int(index): str(reason) for index, reason in failed.items()}

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/program.hpp"
+
 namespace medshard::pipeline {
 
 enum class Codec : std::uint8_t { compressed = 0, raw_u8 = 1, raw_u16 = 2, raw_i16 = 3, raw_f32 = 4 };
@@ -23,8 +25,10 @@ struct Job {
   std::uint8_t codec;
   std::uint8_t flip_x, flip_y;
   std::uint8_t spare[1];
+  std::uint64_t params;      // of float32: the parameters of the batch's steps; 0 when there are none
+  std::uint64_t noise_seed;  // of the numbers that a step draws for each value
 };
-static_assert(sizeof(Job) == 104, "medshard/engine.py holds the same layout");
+static_assert(sizeof(Job) == 120, "medshard/engine.py holds the same layout");
 
 // What all samples of a batch share.
 struct Batch {
@@ -36,6 +40,7 @@ struct Batch {
   bool clamp = true;     // values to 0..1 before mean and deviation
   int reduce = 2;  // JPEG may be decoded at 1/2 or 1/4 of its size where the output needs no more: 1, 2, 4
   std::vector<float> mean, deviation;
+  std::vector<Step> steps;  // when there are any, they do all mapping; clamp, mean and deviation are not used
   std::uint64_t max_pixels = 0;
 };
 

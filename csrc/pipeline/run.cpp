@@ -121,8 +121,10 @@ void accumulate(const augment::Kernels& kernels, const Source& source, int row, 
 }
 
 // Rows first, because a row is contiguous whatever its type; then columns, eight output rows side by side.
-void sample_filtered(const Source& source, const Window& window, const Job& job, const Batch& batch,
-                     std::uint8_t* out, Scratch& scratch) {
+// take(sampled, y, height) gets rows y .. y + height, as store_rows wants them.
+template <typename Take>
+void sample_filtered(const Source& source, const Window& window, const Job& job, Scratch& scratch,
+                     Take take) {
   static const augment::Kernels& kernels = augment::kernels_of(core::chosen_simd());
   augment::make_weights(window.box[0], window.box[2], window.bounds[0], window.bounds[2], job.width,
                         job.flip_x != 0, scratch.columns);
@@ -149,7 +151,7 @@ void sample_filtered(const Source& source, const Window& window, const Job& job,
     kernels.horizontal(scratch.tile.data(), scratch.columns.first.data(), scratch.columns.taps.data(),
                        scratch.columns.values.data(), scratch.columns.stride, job.width, source.channels,
                        scratch.sampled.data());
-    store_rows(scratch.sampled.data(), source.channels, y, height, job, batch, out);
+    take(scratch.sampled.data(), y, height);
   }
 }
 
@@ -253,7 +255,18 @@ std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
       if (source.channels != 1 && source.channels != 3 && source.channels != 4) {
         throw DecodeError("pictures of " + std::to_string(source.channels) + " channels are not sampled");
       }
-      sample_filtered(source, window, job, batch, out, scratch);
+      if (batch.steps.empty()) {
+        sample_filtered(source, window, job, scratch, [&](const float* sampled, int y, int height) {
+          store_rows(sampled, source.channels, y, height, job, batch, out);
+        });
+      } else {
+        scratch.picture.reshape(batch.channels, job.height, job.width);
+        sample_filtered(source, window, job, scratch, [&](const float* sampled, int y, int height) {
+          keep_rows(sampled, source.channels, y, height, scratch.picture);
+        });
+        run_steps(job, batch.steps, scratch.picture, scratch.program);
+        store_picture(scratch.picture, batch, out);
+      }
     }
     if (scratch.pixels.bytes.capacity() > kKeptBytes) std::vector<std::uint8_t>().swap(scratch.pixels.bytes);
     return "";

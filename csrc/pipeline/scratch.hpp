@@ -6,6 +6,7 @@
 #include "augment/weights.hpp"
 #include "decode/image.hpp"
 #include "pipeline/job.hpp"
+#include "pipeline/program.hpp"
 
 namespace medshard::pipeline {
 
@@ -14,6 +15,8 @@ struct Scratch {
   augment::Weights columns, rows;
   std::vector<int> nearest_columns, nearest_rows;
   std::vector<float> lines, tile, sampled;
+  augment::Picture picture;
+  ProgramScratch program;
 };
 
 }  // namespace medshard::pipeline

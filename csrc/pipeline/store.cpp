@@ -67,6 +67,10 @@ inline float grey_of(const float* pixel) {
   return 0.299f * pixel[0] + 0.587f * pixel[kRows] + 0.114f * pixel[2 * kRows];
 }
 
+inline float channel_of(const float* pixel, int channels, int c, int wanted) {
+  return channels == 1 ? pixel[0] : wanted == 1 ? grey_of(pixel) : pixel[static_cast<std::size_t>(c) * kRows];
+}
+
 template <Output Type>
 void store(const float* sampled, int channels, int y, int count, const Job& job, const Batch& batch,
            std::uint8_t* out) {
@@ -81,9 +85,7 @@ void store(const float* sampled, int channels, int y, int count, const Job& job,
       const std::size_t row = static_cast<std::size_t>(y + r) * width;
       for (std::size_t x = 0; x < width; ++x) {
         const float* pixel = sampled + x * channels * kRows + r;
-        float value = channels == 1         ? pixel[0]
-                      : batch.channels == 1 ? grey_of(pixel)
-                                            : pixel[static_cast<std::size_t>(c) * kRows];
+        float value = channel_of(pixel, channels, c, batch.channels);
         value = value * scale + bias;
         if (batch.clamp) value = std::min(std::max(value, 0.0f), 1.0f);
         value = Type == Output::u8 ? value * 255.0f : (value - mean) * inverse;
@@ -94,7 +96,45 @@ void store(const float* sampled, int channels, int y, int count, const Job& job,
   }
 }
 
+template <Output Type>
+void store_planes(const augment::Picture& picture, const Batch& batch, std::uint8_t* out) {
+  const std::size_t pixels = static_cast<std::size_t>(picture.height) * picture.width;
+  for (int c = 0; c < picture.channels; ++c) {
+    const float* plane = picture.plane(c);
+    const std::size_t first = batch.channels_last ? c : c * pixels;
+    const std::size_t step = batch.channels_last ? picture.channels : 1;
+    for (std::size_t i = 0; i < pixels; ++i) {
+      put<Type>(out, first + i * step, Type == Output::u8 ? plane[i] * 255.0f : plane[i]);
+    }
+  }
+}
+
 }  // namespace
+
+void keep_rows(const float* sampled, int channels, int y, int count, augment::Picture& picture) {
+  for (int r = 0; r < count; ++r) {
+    for (int c = 0; c < picture.channels; ++c) {
+      float* row = picture.plane(c) + static_cast<std::size_t>(y + r) * picture.width;
+      for (int x = 0; x < picture.width; ++x) {
+        const float* pixel = sampled + static_cast<std::size_t>(x) * channels * kRows + r;
+        row[x] = channel_of(pixel, channels, c, picture.channels);
+      }
+    }
+  }
+}
+
+void store_picture(const augment::Picture& picture, const Batch& batch, std::uint8_t* out) {
+  switch (batch.type) {
+    case Output::f32:
+      return store_planes<Output::f32>(picture, batch, out);
+    case Output::f16:
+      return store_planes<Output::f16>(picture, batch, out);
+    case Output::bf16:
+      return store_planes<Output::bf16>(picture, batch, out);
+    default:
+      return store_planes<Output::u8>(picture, batch, out);
+  }
+}
 
 void store_rows(const float* sampled, int channels, int y, int count, const Job& job, const Batch& batch,
                 std::uint8_t* out) {

@@ -26,6 +26,7 @@ from medshard.loader.pixels import DTYPES, PixelPlan, draw_items, read_planes, s
 from medshard.loader.prefetch import Prefetch
 from medshard.loader.selection import ItemLine, Part, Selection
 from medshard.loader.stats import Stats
+from medshard.loader.values import draw_item_values
 from medshard.loader.world import rank_and_world
 from medshard.storage.base import Bytes
 
@@ -128,8 +129,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._family = FAMILIES.get(family)
         self._selection = Selection(corpus, image=image, mask=mask, by=by)
         self._by, self._prefetch, self._mask_slot = by, max(1, prefetch), mask
-        self._compiled = self._compile(transform)
         self._channels, self._dtype = channels, dtype
+        self._compiled = self._compile(transform)
         config = OrderConfig(seed=seed, shuffle=shuffle, remainder=remainder, window_items=window)
         self._order = Order([self._selection.source], config)
         self._next = OrderState()
@@ -140,7 +141,14 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
 
     def _compile(self, transform: Sequence[Operation] | None) -> Compiled | None:
         if transform is not None:
-            return compile_operations(transform)
+            compiled = compile_operations(transform)
+            if self._dtype == "uint8" and not compiled.unit:
+                raise LoaderError(
+                    "dtype='uint8' holds 0..1 times 255, not what Normalize or ZScoreNormalize give; take a float type"
+                )
+            if compiled.normalize is not None and len(compiled.normalize.mean) not in (1, self._channels):
+                raise LoaderError(f"Normalize has {len(compiled.normalize.mean)} channels, the loader {self._channels}")
+            return compiled
         if self._selection.has_pictures:
             raise LoaderError(
                 "the items have pictures: say transform=[...], such as [Resize((224, 224))] or "
@@ -286,7 +294,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         batch = Batch()
         if self._compiled is not None:
             with self._stats.timed("decode"):
-                failed.update(self._add_pixels(batch, read, self._compiled))
+                failed.update(self._add_pixels(batch, step, read, self._compiled))
         with self._stats.timed("collate"):
             batch["text"] = [self._render(place, read, failed) for place in range(len(read.lines))]
             batch["key"] = [line.key for line in read.lines]
@@ -297,10 +305,11 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._account(read, failed)
         return batch
 
-    def _add_pixels(self, batch: Batch, read: _Read, compiled: Compiled) -> dict[int, str]:
+    def _add_pixels(self, batch: Batch, step: _Step, read: _Read, compiled: Compiled) -> dict[int, str]:
         assert self._engine is not None
         height, width = compiled.size
         normalize = compiled.normalize
+        values = draw_item_values(read.lines, read.texts, read.plans, compiled, self._channels, self.seed, step.epoch)
         layout = BatchLayout(
             height,
             width,
@@ -308,10 +317,11 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             self._dtype,
             mean=tuple(normalize.mean) if normalize is not None else (),
             deviation=tuple(normalize.std) if normalize is not None else (),
+            steps=values.steps,
         )
         pictures = [line.picture for line in read.lines]
         batch["image"], there, failed = sample_pixels(
-            self._engine, pictures, read.plans, read.pictures, read.picture_planes, layout, compiled
+            self._engine, pictures, read.plans, read.pictures, read.picture_planes, layout, compiled, values
         )
         batch["has_image"] = torch.tensor(there, dtype=torch.bool)
         batch["geometry"] = torch.tensor([_geometry_row(plan) for plan in read.plans], dtype=torch.float64).reshape(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from medshard.augment import Compiled, TakeSlice
 from medshard.augment.geometry import Geometry, draw_geometry
+from medshard.augment.program import DrawnValues
 from medshard.corpus.corpus import Corpus
 from medshard.engine import CODECS, JOB, BatchLayout, Engine, address_of
 from medshard.errors import LoaderError, MedshardError
@@ -135,8 +136,12 @@ def sample_pixels(
     planes: Sequence[NDArray[np.generic] | MedshardError | None],
     layout: BatchLayout,
     compiled: Compiled,
+    values: DrawnValues | None = None,
 ) -> tuple[torch.Tensor, list[bool], dict[int, str]]:
     """Decode and sample every picture (or mask) of a batch into one tensor.
+
+    Args:
+        values: what the steps of ``layout`` do to each picture.
 
     Returns:
         (B, C, H, W), or (B, H, W) for masks; which items have one; and why items failed, by place.
@@ -157,10 +162,14 @@ def sample_pixels(
             _fill_source(job, part, plane)  # type: ignore[arg-type]
             _fill_geometry(job, plan.geometry, place * layout.slot_bytes)
             if not layout.mask:
-                job["scale"], job["bias"] = _mapping(medium, compiled, plane)  # type: ignore[arg-type]
+                window = _window_of(place, compiled, values)
+                job["scale"], job["bias"] = _mapping(medium, window, plane)  # type: ignore[arg-type]
+                if layout.steps and values is not None:
+                    job["params"] = values.params.ctypes.data + place * values.params.strides[0]
+                    job["noise_seed"] = values.noise_seeds[place]
             filled.append(place)
             there[place] = True
-    reasons = engine.run(jobs[: len(filled)], out.data_ptr(), layout, keep_alive=(data, planes))
+    reasons = engine.run(jobs[: len(filled)], out.data_ptr(), layout, keep_alive=(data, planes, values))
     for number, reason in reasons.items():
         failed[filled[number]] = reason
     return (out[:, 0] if layout.mask and layout.channels == 1 else out), there, failed
@@ -182,14 +191,25 @@ def _fill_geometry(job: NDArray[np.void], geometry: Geometry, out: int) -> None:
     job["flip_x"], job["flip_y"] = geometry.flip_x, geometry.flip_y
 
 
-def _mapping(medium: MediumLine, compiled: Compiled, plane: NDArray[np.generic] | None) -> tuple[float, float]:
+def _window_of(place: int, compiled: Compiled, values: DrawnValues | None) -> tuple[float, float] | None:
+    """The window asked for, as it was drawn for this item."""
+    if compiled.window is None:
+        return None
+    if values is None or values.windows is None:
+        return compiled.window.low, compiled.window.high
+    return float(values.windows[place, 0]), float(values.windows[place, 1])
+
+
+def _mapping(
+    medium: MediumLine, window: tuple[float, float] | None, plane: NDArray[np.generic] | None
+) -> tuple[float, float]:
     """Scale and bias that bring stored values to 0..1: the window asked for, the file's own, or the whole range.
 
     A plane of a volume without either spans its own lowest to highest value, since nothing says what its numbers mean.
     """
     offset = INT16_OFFSET if medium.dtype == "int16" and plane is None else 0
-    if compiled.window is not None:
-        low, high = compiled.window.low, compiled.window.high
+    if window is not None:
+        low, high = window
     elif medium.dtype == "uint8" and plane is None:
         low, high = 0.0, 255.0
     elif medium.window is not None:

@@ -1,0 +1,118 @@
+"""A transform with steps on values: the same batches for any threads and after a restart, under what texts allow."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from streams import streamed
+
+import medshard
+from medshard.augment import (
+    CLAHE,
+    JPEG,
+    ColorJitter,
+    GaussianBlur,
+    GaussianNoise,
+    Normalize,
+    Operation,
+    RandomErasing,
+    RandomGamma,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    TakeSlice,
+    Window,
+    ZScoreNormalize,
+)
+from medshard.corpus.corpus import Corpus
+from medshard.errors import LoaderError
+
+STEPS: list[Operation] = [
+    TakeSlice("z", index="random"),
+    RandomResizedCrop(24, scale=(0.3, 1.0)),
+    ColorJitter(0.4, 0.4, 0.2, 0.1, p=0.8),
+    RandomHorizontalFlip(),
+    GaussianBlur(5, p=0.5),
+    CLAHE(p=0.3),
+    JPEG((20, 90), p=0.3),
+    RandomGamma(),
+    GaussianNoise(sigma=(0.0, 0.1)),
+    RandomErasing(),
+    Normalize([0.5] * 3, [0.25] * 3),
+]
+
+
+def loader(corpus: Corpus, transform: list[Operation] = STEPS, **options: object) -> medshard.Loader:
+    return medshard.Loader(corpus, batch_size=5, transform=transform, seed=3, **options)  # type: ignore[arg-type]
+
+
+def test_any_number_of_threads_and_a_restart_give_the_same_batches(corpus: Corpus) -> None:
+    expected = streamed(loader(corpus, threads=1))
+    assert len(expected) > 4
+    for threads in (2, 4):
+        assert streamed(loader(corpus, threads=threads)) == expected
+    first = loader(corpus, threads=2)
+    batches = iter(first)
+    begun = [next(batches) for _ in range(3)]
+    again = loader(corpus, threads=3)
+    again.load_state_dict(begun[-1]["state"])
+    assert streamed(begun) + streamed(again) == expected
+
+
+def test_another_batch_size_another_epoch_and_another_seed(corpus: Corpus) -> None:
+    def by_item(**options: object) -> dict[str, str]:
+        given: dict[str, object] = {"batch_size": 5, "seed": 3, "transform": STEPS, "threads": 2, **options}
+        made = medshard.Loader(corpus, **given)  # type: ignore[arg-type]
+        return {item: digest for batch in streamed(made) for item, digest, _ in batch}
+
+    expected = by_item()
+    assert by_item(batch_size=8) == expected
+    other = by_item(seed=4)
+    assert other.keys() == expected.keys()
+    assert sum(other[item] == expected[item] for item in other) < len(other) / 10
+
+
+def pictures(corpus: Corpus, transform: list[Operation]) -> dict[str, torch.Tensor]:
+    batches = loader(corpus, transform, shuffle=False, threads=2)
+    return {item: batch["image"][place] for batch in batches for place, item in enumerate(batch["item"])}
+
+
+def test_a_list_that_changes_nothing_gives_the_bits_of_the_direct_path(corpus: Corpus) -> None:
+    begin: list[Operation] = [TakeSlice("z"), RandomResizedCrop(24)]
+    end = Normalize([0.5, 0.4, 0.3], [0.25, 0.2, 0.3])
+    direct = pictures(corpus, [*begin, end])
+    stepwise = pictures(corpus, [*begin, RandomGamma(p=0.0), end])
+    assert direct.keys() == stepwise.keys()
+    assert all(torch.equal(direct[item], stepwise[item]) for item in direct)
+
+
+def test_values_end_as_the_last_operation_says(corpus: Corpus) -> None:
+    seen = pictures(corpus, [TakeSlice("z"), RandomResizedCrop(24), ZScoreNormalize()])
+    varied = [picture for picture in seen.values() if picture.std() > 0]
+    assert len(varied) > 10
+    for picture in varied:
+        assert float(picture.double().mean()) == pytest.approx(0, abs=1e-4)
+        assert float(picture.double().std(correction=0)) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_jittered_window_moves_each_item_by_itself(corpus: Corpus) -> None:
+    transform: list[Operation] = [TakeSlice("z"), RandomResizedCrop(24, scale=(1.0, 1.0), ratio=(1.0, 1.0))]
+    still = pictures(corpus, [*transform, Window(20, 200)])
+    moved = pictures(corpus, [*transform, Window(20, 200, jitter_centre=0.2, jitter_width=0.2)])
+    shares = [float((still[item] - moved[item]).abs().mean()) for item in still]
+    assert np.mean(np.array(shares) > 1e-3) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("transform", "options", "message"),
+    [
+        ([Normalize([0.5], [0.5])], {"dtype": "uint8"}, "dtype='uint8' holds 0..1 times 255"),
+        ([ZScoreNormalize()], {"dtype": "uint8"}, "dtype='uint8' holds 0..1 times 255"),
+        ([Normalize([0.5] * 3, [0.5] * 3)], {"channels": 1}, "Normalize has 3 channels, the loader 1"),
+    ],
+)
+def test_what_cannot_be_delivered_is_refused_at_once(
+    corpus: Corpus, transform: list[Operation], options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(LoaderError, match=message):
+        loader(corpus, [TakeSlice("z"), RandomResizedCrop(24), *transform], **options)

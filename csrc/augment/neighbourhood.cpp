@@ -10,6 +10,7 @@
 namespace medshard::augment {
 
 int reflected(int place, int size) {
+  if (place >= 0 && place < size) return place;
   if (size == 1) return 0;
   const int period = 2 * (size - 1);
   place %= period;
@@ -159,10 +160,12 @@ void equalize_tiles(const ValueKernels& kernels, Picture& picture, float clip_li
                   maps + (static_cast<std::size_t>(ty) * tiles_x + tx) * kStride);
     }
   }
+  std::vector<Between> columns(width);
+  for (int x = 0; x < width; ++x) columns[x] = between(x, tile[1], tiles_x);
   for (int y = 0; y < height; ++y) {
     const Between row = between(y, tile[0], tiles_y);
     for (int x = 0; x < width; ++x) {
-      const Between column = between(x, tile[1], tiles_x);
+      const Between& column = columns[x];
       const std::size_t place = static_cast<std::size_t>(y) * width + x;
       const float bins = in_bins(luma[place]);
       const int bin = static_cast<int>(bins);

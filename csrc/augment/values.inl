@@ -92,19 +92,32 @@ inline void mix_densities(float* __restrict red, float* __restrict green, float*
   }
 }
 
-constexpr int kLanes = 32;
+// Eight values; a level with shorter registers takes several for them.
+typedef float Eight __attribute__((vector_size(32)));
+
+inline void add_weighted(Eight& sum, float weight, const float* values) {
+  Eight loaded;
+  std::memcpy(&loaded, values, sizeof loaded);  // rows are not aligned
+  sum += weight * loaded;
+}
 
 inline void weighted_sum(const float* const* rows, const float* __restrict weights, int taps,
                          std::size_t count, float* __restrict out) {
+  constexpr std::size_t kLanes = 32;
   std::size_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
-    float sums[kLanes] = {};
+    Eight sum0 = {}, sum1 = {}, sum2 = {}, sum3 = {};  // an array would not stay in registers
     for (int k = 0; k < taps; ++k) {
       const float* row = rows[k] + i;
-      const float weight = weights[k];
-      for (int lane = 0; lane < kLanes; ++lane) sums[lane] += weight * row[lane];
+      add_weighted(sum0, weights[k], row);
+      add_weighted(sum1, weights[k], row + 8);
+      add_weighted(sum2, weights[k], row + 16);
+      add_weighted(sum3, weights[k], row + 24);
     }
-    for (int lane = 0; lane < kLanes; ++lane) out[i + lane] = sums[lane];
+    std::memcpy(out + i, &sum0, sizeof sum0);
+    std::memcpy(out + i + 8, &sum1, sizeof sum1);
+    std::memcpy(out + i + 16, &sum2, sizeof sum2);
+    std::memcpy(out + i + 24, &sum3, sizeof sum3);
   }
   for (; i < count; ++i) {
     float total = 0.0f;

@@ -37,25 +37,61 @@ struct Work {
   }
 };
 
-// Values between ranks are interpolated, as numpy.percentile does it.
-double percentile_of(std::vector<float>& values, double percent) {
-  const double rank = percent / 100.0 * static_cast<double>(values.size() - 1);
-  const auto below = static_cast<std::size_t>(rank);
-  const auto place = values.begin() + static_cast<std::ptrdiff_t>(below);
-  std::nth_element(values.begin(), place, values.end());
-  const double low = *place;
-  if (below + 1 == values.size()) return low;
-  const double high = *std::min_element(place + 1, values.end());
-  return low + (high - low) * (rank - static_cast<double>(below));
-}
+// Finds values by rank: counts in bins between the lowest and the highest first, so that only the values of a
+// bin are put in order.
+class Ranks {
+ public:
+  explicit Ranks(const std::vector<float>& values) : values_(values), counts_(kBins, 0) {
+    const auto [low, high] = std::minmax_element(values.begin(), values.end());
+    low_ = *low;
+    const double width = static_cast<double>(*high) - low_;
+    scale_ = width > 0.0 ? (kBins - 1) / width : 0.0;
+    for (float value : values) ++counts_[bin_of(value)];
+  }
+
+  // Between ranks it is interpolated, as numpy.percentile does it.
+  double percentile(double percent) const {
+    const double rank = percent / 100.0 * static_cast<double>(values_.size() - 1);
+    const auto below = static_cast<std::size_t>(rank);
+    std::size_t first = 0, before = 0;
+    while (before + counts_[first] <= below) before += counts_[first++];
+    std::size_t last = first, until = before + counts_[first];
+    const std::size_t above = std::min(below + 1, values_.size() - 1);
+    while (until <= above) until += counts_[++last];
+    std::vector<float> near;
+    near.reserve(until - before);
+    for (float value : values_) {
+      const std::size_t bin = bin_of(value);
+      if (bin >= first && bin <= last) near.push_back(value);
+    }
+    const auto place = near.begin() + static_cast<std::ptrdiff_t>(below - before);
+    std::nth_element(near.begin(), place, near.end());
+    if (above == below) return *place;
+    const double low = *place, high = *std::min_element(place + 1, near.end());
+    return low + (high - low) * (rank - static_cast<double>(below));
+  }
+
+ private:
+  static constexpr std::size_t kBins = 4096;
+
+  std::size_t bin_of(float value) const { return static_cast<std::size_t>((value - low_) * scale_); }
+
+  const std::vector<float>& values_;
+  std::vector<std::uint32_t> counts_;
+  double low_ = 0.0, scale_ = 0.0;
+};
 
 void percentile_normalize(const Work& work) {
   std::vector<float>& values = work.scratch.values;
   values.assign(work.all(), work.all() + work.values());
   values.erase(std::remove_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); }),
                values.end());
-  const double low = values.empty() ? 0.0 : percentile_of(values, work.p[0]);
-  const double high = values.empty() ? 0.0 : percentile_of(values, work.p[1]);
+  double low = 0.0, high = 0.0;
+  if (!values.empty()) {
+    const Ranks ranks(values);
+    low = ranks.percentile(work.p[0]);
+    high = ranks.percentile(work.p[1]);
+  }
   const double width = high > low ? high - low : 1.0;
   work.kernels.scale(work.all(), work.values(), static_cast<float>(1.0 / width),
                      static_cast<float>(-low / width), true);

@@ -232,15 +232,44 @@ const std::vector<StepFeature>& step_features() {
   return features;
 }
 
-void run_steps(const Job& job, const std::vector<Step>& steps, Picture& picture, ProgramScratch& scratch) {
+namespace {
+
+// Whether a step may make the channels of a grey picture differ.
+bool tells_channels_apart(const Step& step, const float* p) {
+  switch (step.kind) {
+    case StepKind::percentile_normalize:  // ranks are among the values of all channels
+    case StepKind::normalize:
+    case StepKind::gaussian_noise:
+    case StepKind::stain_jitter:
+      return true;
+    case StepKind::erase:
+      return p[0] != p[1] || p[0] != p[2];
+    default:
+      return false;
+  }
+}
+
+void repeat_channel(Picture& picture, int channels) {
+  if (picture.channels == channels) return;
+  picture.reshape(channels, picture.height, picture.width);
+  const std::size_t pixels = static_cast<std::size_t>(picture.height) * picture.width;
+  for (int c = 1; c < channels; ++c) std::copy(picture.plane(0), picture.plane(0) + pixels, picture.plane(c));
+}
+
+}  // namespace
+
+void run_steps(const Job& job, const std::vector<Step>& steps, int channels, Picture& picture,
+               ProgramScratch& scratch) {
   static const ValueKernels& kernels = augment::value_kernels_of(core::chosen_simd());
   const auto* params = reinterpret_cast<const float*>(job.params);
   const std::size_t pixels = static_cast<std::size_t>(picture.height) * picture.width;
   for (const Step& step : steps) {
     const float* own = params + step.first;
     if (own[0] == 0.0f) continue;
+    if (tells_channels_apart(step, own + 1)) repeat_channel(picture, channels);
     apply({kernels, picture, own + 1, step.count - 1, pixels, scratch}, step, job);
   }
+  repeat_channel(picture, channels);
 }
 
 }  // namespace medshard::pipeline

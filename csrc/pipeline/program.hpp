@@ -56,8 +56,9 @@ struct ProgramScratch {
   std::vector<float> values;
 };
 
+// A picture of one channel stays so until a step tells channels apart; in the end it has `channels`.
 // Throws DecodeError when a step cannot be done.
-void run_steps(const Job& job, const std::vector<Step>& steps, augment::Picture& picture,
+void run_steps(const Job& job, const std::vector<Step>& steps, int channels, augment::Picture& picture,
                ProgramScratch& scratch);
 
 }  // namespace medshard::pipeline

@@ -260,11 +260,11 @@ std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
           store_rows(sampled, source.channels, y, height, job, batch, out);
         });
       } else {
-        scratch.picture.reshape(batch.channels, job.height, job.width);
+        scratch.picture.reshape(std::min(source.channels, batch.channels), job.height, job.width);
         sample_filtered(source, window, job, scratch, [&](const float* sampled, int y, int height) {
           keep_rows(sampled, source.channels, y, height, scratch.picture);
         });
-        run_steps(job, batch.steps, scratch.picture, scratch.program);
+        run_steps(job, batch.steps, batch.channels, scratch.picture, scratch.program);
         store_picture(scratch.picture, batch, out);
       }
     }

@@ -349,6 +349,8 @@ class RandomErasing(Step):
             size = np.round(np.sqrt(np.stack([area * share * shape, area * share / shape], 1)))
             fits = missing & (size[:, 0] < draws.height) & (size[:, 1] < draws.width)
             found[fits], missing[fits] = size[fits], False
+            if not missing.any():
+                break
         holes = self._placed(draws, first + 50, found)
         for item, regions in draws.regions.items():
             for attempt in range(1, _PLACE_ATTEMPTS + 1):

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["mix", "uniform", "uniform_u64", "uniform_u64_array"]
+__all__ = ["fold", "mix", "uniform", "uniform_u64", "uniform_u64_array"]
 
 _U64 = np.uint64
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -44,7 +44,11 @@ def uniform(*counters: int) -> float:
 
 def uniform_u64_array(*counters: Counters) -> NDArray[np.uint64]:
     """``uniform_u64`` for arrays that broadcast together."""
-    state: NDArray[np.uint64] = np.zeros(1, _U64)
+    return fold(np.zeros(1, _U64), *counters)
+
+
+def fold(state: NDArray[np.uint64], *counters: Counters) -> NDArray[np.uint64]:
+    """More counters into what ``uniform_u64_array`` gave for those before them."""
     with np.errstate(over="ignore"):
         for counter in counters:
             folded = _U64(counter & _MASK) if isinstance(counter, int) else counter.astype(_U64)

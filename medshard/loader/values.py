@@ -10,7 +10,7 @@ from medshard.augment import Compiled
 from medshard.augment.program import DrawnValues, draw_values
 from medshard.augment.steps import Draws, Floats
 from medshard.loader.conversation import ItemText
-from medshard.loader.counter import uniform_u64_array
+from medshard.loader.counter import fold, uniform_u64_array
 from medshard.loader.pixels import PixelPlan
 from medshard.loader.selection import ItemLine
 
@@ -31,8 +31,10 @@ def draw_item_values(
     """The parameters of each item: a function of (seed, epoch, item, operation) and of what its text allows."""
     items = np.array([line.item for line in lines], np.int64)
 
+    of_item = uniform_u64_array(seed, _SALT_VALUES, epoch, items)
+
     def uniform(place: int, number: int) -> Floats:
-        bits = uniform_u64_array(seed, _SALT_VALUES, epoch, items, place, number)
+        bits = fold(of_item, place, number)
         return np.asarray((bits >> np.uint64(11)) * 2.0**-53, np.float64)
 
     draws = Draws(

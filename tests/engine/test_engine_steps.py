@@ -95,11 +95,11 @@ def test_every_step_of_the_engine_has_a_reference_and_is_compared() -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_any_size_equals_the_reference(name: str, channels: int) -> None:
+@pytest.mark.parametrize(("stored", "channels"), [(1, 1), (1, 3), (3, 1), (3, 3), (4, 3)])
+def test_any_size_equals_the_reference(name: str, stored: int, channels: int) -> None:
     operations, tolerance = CASES[name]
     for number, size in enumerate(SIZES):
-        pictures = [floats(size, channels, 10 * number + k) for k in range(4)]
+        pictures = [floats(size, stored, 10 * number + k) for k in range(4)]
         values = drawn(operations, size, 4, channels=channels, seed=number)
         out = through_engine(pictures, values, channels=channels)
         expected = through_reference(pictures, values, channels=channels)

@@ -20,12 +20,19 @@ from medshard.augment import (
     RandomGamma,
     RandomHorizontalFlip,
     RandomResizedCrop,
+    Resize,
     TakeSlice,
     Window,
     ZScoreNormalize,
+    compile_operations,
 )
+from medshard.augment.geometry import FREE
 from medshard.corpus.corpus import Corpus
 from medshard.errors import LoaderError
+from medshard.loader.conversation import ItemText
+from medshard.loader.pixels import PixelPlan, draw_items
+from medshard.loader.selection import ItemLine, MediumLine, Part
+from medshard.loader.values import draw_item_values
 
 STEPS: list[Operation] = [
     TakeSlice("z", index="random"),
@@ -101,6 +108,50 @@ def test_a_jittered_window_moves_each_item_by_itself(corpus: Corpus) -> None:
     moved = pictures(corpus, [*transform, Window(20, 200, jitter_centre=0.2, jitter_width=0.2)])
     shares = [float((still[item] - moved[item]).abs().mean()) for item in still]
     assert np.mean(np.array(shares) > 1e-3) > 0.5
+
+
+def with_keeps(count: int, **kept: str) -> list[ItemText]:
+    return [ItemText(None, (), FREE.model_copy(update=kept), ((2.0, 2.0, 20.0, 20.0),))] * count
+
+
+def test_each_items_text_decides_for_its_own_picture() -> None:
+    """Of three texts: one refuses other intensities, one refuses cropping, one allows everything."""
+    compiled = compile_operations([Resize((24, 24)), RandomGamma((2.0, 3.0), p=1.0), RandomErasing(p=1.0, holes=2)])
+    texts = [text for kept in ({"intensity": "refuse"}, {"crop": "refuse"}, {}) for text in with_keeps(1, **kept)]
+    lines = [ItemLine(item, item, "", "", Part(0, 0, 0, 0), None, None) for item in range(3)]
+    plans = [PixelPlan(None)] * 3
+    values = draw_item_values(lines, texts, plans, compiled, 3, 0, 0)
+    applied = {step.kind: (values.params[:, step.first] != 0).tolist() for step in values.steps}
+    assert applied == {"window": [True] * 3, "gamma": [False, True, True], "erase": [True, False, True]}
+
+
+def test_holes_stay_off_the_regions_of_the_delivered_picture() -> None:
+    """A region of stored pixels 2..20 of 48 lies at 1..10 of the 24 that are delivered, mirrored at 14..23."""
+    count = 300
+    operations = [Resize((24, 24)), RandomHorizontalFlip(p=1.0), RandomErasing(p=1.0, scale=(0.02, 0.1))]
+    compiled = compile_operations(operations)
+    texts = with_keeps(count, crop="regions")
+    medium = MediumLine("image", "image", "YXC", (48, 48, 3), "uint8", 8, None, None, None)
+    lines = [ItemLine(item, item, "", "", Part(0, 0, 0, 0), medium, None) for item in range(count)]
+    plans = draw_items(lines, texts, compiled, 0, 0)
+    values = draw_item_values(lines, texts, plans, compiled, 3, 0, 0)
+    top, left, bottom, right = values.params[:, -4:].T
+    assert (bottom > top).mean() > 0.95
+    covers = (left < 23) & (right > 14) & (top < 10) & (bottom > 1) & (bottom > top)
+    assert not covers.any()
+    assert ((left < 10) & (top < 10)).any(), "the other side is free"
+
+
+def test_a_shorter_batch_draws_the_same_for_each_item() -> None:
+    compiled = compile_operations(STEPS)
+    lines = [ItemLine(item, item, "", "", Part(0, 0, 0, 0), None, None) for item in range(40)]
+    plans = [PixelPlan(None)] * 40
+    whole = draw_item_values(lines, with_keeps(40), plans, compiled, 3, 7, 2)
+    part = draw_item_values(lines[30:35], with_keeps(5), plans[:5], compiled, 3, 7, 2)
+    assert np.array_equal(part.params, whole.params[30:35])
+    assert np.array_equal(part.noise_seeds, whole.noise_seeds[30:35])
+    other = draw_item_values(lines, with_keeps(40), plans, compiled, 3, 7, 3)
+    assert not np.isin(other.noise_seeds, whole.noise_seeds).any()
 
 
 @pytest.mark.parametrize(

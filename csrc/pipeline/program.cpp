@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "augment/values.hpp"
 #include "core/cpu.hpp"
@@ -82,10 +83,10 @@ class Ranks {
 };
 
 void percentile_normalize(const Work& work) {
+  const std::vector<float>& of = work.p[2] != 0.0f ? work.scratch.whole.values : work.picture.values;
   std::vector<float>& values = work.scratch.values;
-  values.assign(work.all(), work.all() + work.values());
-  values.erase(std::remove_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); }),
-               values.end());
+  values.clear();
+  std::copy_if(of.begin(), of.end(), std::back_inserter(values), [](float v) { return std::isfinite(v); });
   double low = 0.0, high = 0.0;
   if (!values.empty()) {
     const Ranks ranks(values);
@@ -97,17 +98,25 @@ void percentile_normalize(const Work& work) {
                      static_cast<float>(-low / width), true);
 }
 
-void zscore(const Work& work, float* values, std::size_t count) {
-  const double mean = work.kernels.sum(values, count) / static_cast<double>(count);
+void zscore(const Work& work, float* values, std::size_t count, const float* of, std::size_t number) {
+  const double mean = work.kernels.sum(of, number) / static_cast<double>(number);
   const double deviation =
-      std::sqrt(work.kernels.sum_of_squares(values, count, mean) / static_cast<double>(count));
+      std::sqrt(work.kernels.sum_of_squares(of, number, mean) / static_cast<double>(number));
   const double inverse = deviation > 0.0 ? 1.0 / deviation : 1.0;
   work.kernels.normalize(values, count, static_cast<float>(mean), static_cast<float>(inverse));
 }
 
+// Colour that is delivered as grey has no channel of its own among those of the file: all are taken together.
 void zscore_normalize(const Work& work) {
-  if (work.p[0] == 0.0f) return zscore(work, work.all(), work.values());
-  for (int c = 0; c < work.picture.channels; ++c) zscore(work, work.picture.plane(c), work.pixels);
+  Picture& picture = work.picture;
+  const Picture& of = work.p[1] != 0.0f ? work.scratch.whole : picture;
+  if (work.p[0] == 0.0f || (of.channels != 1 && of.channels != picture.channels)) {
+    return zscore(work, work.all(), work.values(), of.values.data(), of.values.size());
+  }
+  const std::size_t number = static_cast<std::size_t>(of.height) * of.width;
+  for (int c = 0; c < picture.channels; ++c) {
+    zscore(work, picture.plane(c), work.pixels, of.plane(std::min(c, of.channels - 1)), number);
+  }
 }
 
 void normalize(const Work& work) {
@@ -257,6 +266,16 @@ void repeat_channel(Picture& picture, int channels) {
 }
 
 }  // namespace
+
+bool needs_whole(const Job& job, const std::vector<Step>& steps) {
+  const auto* params = reinterpret_cast<const float*>(job.params);
+  for (const Step& step : steps) {
+    const float* p = params + step.first + 1;
+    if (step.kind == StepKind::percentile_normalize && p[2] != 0.0f) return true;
+    if (step.kind == StepKind::zscore_normalize && p[1] != 0.0f) return true;
+  }
+  return false;
+}
 
 void run_steps(const Job& job, const std::vector<Step>& steps, int channels, Picture& picture,
                ProgramScratch& scratch) {

@@ -16,9 +16,9 @@ struct Job;
 // in step_names().
 enum class StepKind : std::int32_t {
   window,                // none: scale and bias are the job's
-  percentile_normalize,  // lower, upper: percentiles
+  percentile_normalize,  // lower, upper: percentiles; 1: of the whole stored picture, 0: of the crop
   normalize,             // mean and deviation of each of the three channels
-  zscore_normalize,      // 1: each channel by itself; 0: all together
+  zscore_normalize,      // 1: each channel by itself, 0: all together; 1: of the whole stored picture
   color_jitter,          // brightness, contrast, saturation, hue
   grayscale,             // none
   gamma,                 // exponent
@@ -54,7 +54,11 @@ const std::vector<StepFeature>& step_features();
 struct ProgramScratch {
   augment::NeighbourhoodScratch neighbourhood;
   std::vector<float> values;
+  augment::Picture whole;  // the stored picture, when a step asks for its statistics
 };
+
+// Whether a job's steps ask for statistics of the whole stored picture, which is then decoded whole.
+bool needs_whole(const Job& job, const std::vector<Step>& steps);
 
 // A picture of one channel stays so until a step tells channels apart; in the end it has `channels`.
 // Throws DecodeError when a step cannot be done.

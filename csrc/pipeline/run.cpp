@@ -70,7 +70,7 @@ Source decoded_source(const Job& job, const Batch& batch, Window& window, Scratc
   }
   for (double& edge : window.box) edge /= reduce;
   decode::Request request{reduce, {}, batch.max_pixels};
-  if (window.bounds[0] >= 0 && window.bounds[1] >= 0) {
+  if (window.bounds[0] >= 0 && window.bounds[1] >= 0 && !needs_whole(job, batch.steps)) {
     for (int axis = 0; axis < 2; ++axis) {
       window.bounds[axis] /= reduce;
       window.bounds[axis + 2] = (window.bounds[axis + 2] + reduce - 1) / reduce;
@@ -152,6 +152,34 @@ void sample_filtered(const Source& source, const Window& window, const Job& job,
                        scratch.columns.values.data(), scratch.columns.stride, job.width, source.channels,
                        scratch.sampled.data());
     take(scratch.sampled.data(), y, height);
+  }
+}
+
+template <typename Sample>
+void keep_whole_of(const Source& source, augment::Picture& whole) {
+  const auto* from = reinterpret_cast<const Sample*>(source.data);
+  for (int y = 0; y < source.height; ++y) {
+    for (int x = 0; x < source.width; ++x) {
+      const std::size_t to = static_cast<std::size_t>(y) * source.width + x;
+      for (int c = 0; c < whole.channels; ++c) {
+        whole.plane(c)[to] = static_cast<float>(from[source.place(y, x) + c]);
+      }
+    }
+  }
+}
+
+// All of a stored picture without alpha, for its statistics.
+void keep_whole(const Source& source, augment::Picture& whole) {
+  whole.reshape(std::min(source.channels, 3), source.height, source.width);
+  switch (source.type) {
+    case Codec::raw_u16:
+      return keep_whole_of<std::uint16_t>(source, whole);
+    case Codec::raw_i16:
+      return keep_whole_of<std::int16_t>(source, whole);
+    case Codec::raw_f32:
+      return keep_whole_of<float>(source, whole);
+    default:
+      return keep_whole_of<std::uint8_t>(source, whole);
   }
 }
 
@@ -264,11 +292,16 @@ std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
         sample_filtered(source, window, job, scratch, [&](const float* sampled, int y, int height) {
           keep_rows(sampled, source.channels, y, height, scratch.picture);
         });
+        if (needs_whole(job, batch.steps)) keep_whole(source, scratch.program.whole);
         run_steps(job, batch.steps, batch.channels, scratch.picture, scratch.program);
         store_picture(scratch.picture, batch, out);
       }
     }
     if (scratch.pixels.bytes.capacity() > kKeptBytes) std::vector<std::uint8_t>().swap(scratch.pixels.bytes);
+    if (scratch.program.whole.values.capacity() > kKeptBytes / sizeof(float)) {
+      std::vector<float>().swap(scratch.program.whole.values);
+      std::vector<float>().swap(scratch.program.values);
+    }
     return "";
   } catch (const std::exception& error) {
     std::memset(out, 0, slot_bytes);

@@ -103,14 +103,17 @@ class Window(Step):
 
 @dataclass(frozen=True)
 class PercentileNormalize(Step):
-    """The crop's percentiles become 0 and 1; what lies outside is clipped. It stands in the place of ``Window``.
+    """Two percentiles become 0 and 1; what lies outside is clipped. It stands in the place of ``Window``.
 
     Args:
-        lower, upper: percentiles, 0 to 100, of all values of the sampled crop, interpolated as numpy does.
+        lower, upper: percentiles, 0 to 100, of the values of all channels, interpolated as numpy does.
+        statistics: of the sampled ``crop``, or of the whole picture in its ``file`` (of a volume, the plane that is
+            taken), which is then decoded whole; no step may stand before it then.
     """
 
     lower: float = 0.5
     upper: float = 99.5
+    statistics: Literal["crop", "file"] = "crop"
     stage: ClassVar[Literal["pointwise"]] = "pointwise"
     kind: ClassVar[str] = "percentile_normalize"
     refused: ClassVar[Literal["never"]] = "never"
@@ -120,6 +123,7 @@ class PercentileNormalize(Step):
             raise LoaderError(
                 f"PercentileNormalize: 0 <= lower < upper <= 100; found {self.lower!r} and {self.upper!r}"
             )
+        _check_statistics("PercentileNormalize", self.statistics)
 
     @property
     def role(self) -> Role:
@@ -127,8 +131,13 @@ class PercentileNormalize(Step):
         return "maps"
 
     def params(self, draws: Draws) -> Floats:
-        """Both percentiles."""
-        return columns(draws.count, self.lower, self.upper)
+        """Both percentiles, 1 for the whole picture."""
+        return columns(draws.count, self.lower, self.upper, float(self.whole))
+
+
+def _check_statistics(name: str, statistics: str) -> None:
+    if statistics not in ("crop", "file"):
+        raise LoaderError(f"{name}: statistics is crop or file; found {statistics!r}")
 
 
 @dataclass(frozen=True)
@@ -160,19 +169,25 @@ class Normalize(Step):
 
 @dataclass(frozen=True)
 class ZScoreNormalize(Step):
-    """(value - mean) / deviation with the crop's own mean and deviation (of the population, as numpy's ``std``).
+    """(value - mean) / deviation with the picture's own mean and deviation (of the population, as numpy's ``std``).
 
     Without ``Window`` and without an operation that needs one, it works on stored values, unclipped. A crop of one
     value becomes 0.
 
     Args:
         channel_wise: each channel by itself.
+        statistics: of the ``crop`` as it is at this place of the list, or of the whole picture in its ``file`` (of a
+            volume, the plane that is taken), which is then decoded whole; no step may stand before it then.
     """
 
     channel_wise: bool = False
+    statistics: Literal["crop", "file"] = "crop"
     stage: ClassVar[Literal["pointwise"]] = "pointwise"
     kind: ClassVar[str] = "zscore_normalize"
     refused: ClassVar[Literal["never"]] = "never"
+
+    def __post_init__(self) -> None:
+        _check_statistics("ZScoreNormalize", self.statistics)
 
     @property
     def role(self) -> Role:
@@ -180,8 +195,8 @@ class ZScoreNormalize(Step):
         return "ends"
 
     def params(self, draws: Draws) -> Floats:
-        """1 for each channel by itself."""
-        return columns(draws.count, float(self.channel_wise))
+        """1 for each channel by itself, 1 for the whole picture."""
+        return columns(draws.count, float(self.channel_wise), float(self.whole))
 
 
 @dataclass(frozen=True)

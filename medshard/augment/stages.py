@@ -62,6 +62,7 @@ class Compiled:
         steps: what is done to the sampled crop, in order, window and normalize among it; empty when there is nothing
             but those two, which then happen while the crop is stored.
         unit: values end within 0 to 1.
+        whole: a step asks for statistics of the whole stored picture.
     """
 
     take_slice: TakeSlice | None
@@ -72,6 +73,7 @@ class Compiled:
     window_place: int = 0
     steps: tuple[PlacedStep, ...] = ()
     unit: bool = True
+    whole: bool = False
 
 
 def compile_operations(operations: Sequence[Operation]) -> Compiled:
@@ -111,6 +113,7 @@ def compile_operations(operations: Sequence[Operation]) -> Compiled:
         window_place=operations.index(window) if window is not None else 0,
         steps=() if kinds <= {Window, FileWindow, Normalize} else steps,
         unit=not any(placed.step.role == "ends" for placed in steps),
+        whole=any(placed.step.whole for placed in steps),
     )
 
 
@@ -162,8 +165,13 @@ def _steps(operations: Sequence[Operation]) -> tuple[PlacedStep, ...]:
 def _check_ranges(placed: Sequence[PlacedStep]) -> None:
     ranks = {"maps": 0, "unit": 1, "any": 1, "ends": 2}
     state = "stored"
-    for entry in placed:
+    for place, entry in enumerate(placed):
         role = entry.step.role
+        if entry.step.whole and place > 0:
+            raise LoaderError(
+                f"{type(entry.step).__name__} with statistics='file' takes those of stored values, so it is the first "
+                f"step after geometry; {type(placed[place - 1].step).__name__} stands before it"
+            )
         if role == "unit" and state != "unit":
             working = sorted(placed, key=lambda entry: ranks[entry.step.role])
             names = ", ".join(type(other.step).__name__ for other in working if not isinstance(other.step, FileWindow))

@@ -79,6 +79,11 @@ class Step(Operation):
         """That an item is changed."""
         return float(getattr(self, "p", 1.0))
 
+    @property
+    def whole(self) -> bool:
+        """It asks for statistics of the whole stored picture."""
+        return getattr(self, "statistics", "crop") == "file"
+
     def params(self, draws: Draws) -> Floats:
         """(N, count) parameters of the native step, without the first, which says whether it is applied."""
         return np.zeros((draws.count, 0))

@@ -318,6 +318,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             mean=tuple(normalize.mean) if normalize is not None else (),
             deviation=tuple(normalize.std) if normalize is not None else (),
             steps=values.steps,
+            reduce=1 if compiled.whole else 2,  # else statistics would depend on how far the crop reduces
         )
         pictures = [line.picture for line in read.lines]
         batch["image"], there, failed = sample_pixels(

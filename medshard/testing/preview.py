@@ -55,6 +55,7 @@ def preview(
         mean=tuple(normalize.mean) if normalize is not None else (),
         deviation=tuple(normalize.std) if normalize is not None else (),
         steps=values.steps,
+        reduce=1 if compiled.whole else 2,
     )
     batch, _, failed = sample_pixels(Engine(1), [medium], plans, [encode_png(stored)], [None], layout, compiled, values)
     if failed:

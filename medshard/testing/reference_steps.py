@@ -45,8 +45,14 @@ def run_steps(
     scale: float = 1.0,
     bias: float = 0.0,
     noise_seed: int = 0,
+    whole: Array | None = None,
 ) -> Array:
-    """A sampled crop (C, H, W) after the steps of a batch, with one item's parameters (P,)."""
+    """A sampled crop (C, H, W) after the steps of a batch, with one item's parameters (P,).
+
+    Args:
+        whole: the stored picture (C, H, W) without alpha; the crop when None.
+    """
+    whole = picture if whole is None else whole
     for step in steps:
         applied, *own = (float(number) for number in params[step.first : step.first + step.count])
         if applied == 0:
@@ -54,6 +60,8 @@ def run_steps(
         more: dict[str, Any] = {}
         if step.kind == "window":
             more = {"scale": scale, "bias": bias}
+        elif step.kind in ("percentile_normalize", "zscore_normalize"):
+            more = {"whole": whole}
         elif step.kind == "gaussian_noise":
             more = {"seed": noise_seed, "place": step.place}
         picture = np.asarray(REFERENCES[step.kind](picture, own, **more), np.float64)

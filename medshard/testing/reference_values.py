@@ -1,6 +1,7 @@
 """numpy references of the pointwise steps: each defines what the native engine does to a sampled crop.
 
-A picture is (C, H, W) float64; parameters are those of csrc/pipeline/program.hpp, without the first.
+A picture is (C, H, W) float64, the crop; ``whole`` is the stored picture that it was taken from. Parameters are those
+of csrc/pipeline/program.hpp, without the first.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ def window(picture: Array, params: Params = (), *, scale: float, bias: float) ->
     return np.clip(picture * scale + bias, 0, 1)
 
 
-def percentile_normalize(picture: Array, params: Params) -> Array:
+def percentile_normalize(picture: Array, params: Params, *, whole: Array) -> Array:
     """(value - low) / (high - low), to 0..1, of percentiles of all finite values; a width of 0 is taken as 1."""
-    finite = picture[np.isfinite(picture)]
+    of = whole if params[2] else picture
+    finite = of[np.isfinite(of)]
     low, high = np.percentile(finite, params[:2]) if finite.size else (0.0, 0.0)
     return np.clip((picture - low) / (high - low if high > low else 1.0), 0, 1)
 
@@ -61,10 +63,11 @@ def normalize(picture: Array, params: Params) -> Array:
     return np.asarray((picture - mean[:, None, None]) / deviation[:, None, None], np.float64)
 
 
-def zscore_normalize(picture: Array, params: Params) -> Array:
-    """(value - mean) / deviation of the crop, or of each channel; a deviation of 0 is taken as 1."""
-    axes = (1, 2) if params[0] else None
-    mean, deviation = picture.mean(axes, keepdims=True), picture.std(axes, keepdims=True)
+def zscore_normalize(picture: Array, params: Params, *, whole: Array) -> Array:
+    """(value - mean) / deviation of all values, or of each channel; a deviation of 0 is taken as 1."""
+    of = whole if params[1] else picture
+    axes = (1, 2) if params[0] and len(of) in (1, len(picture)) else None
+    mean, deviation = of.mean(axes, keepdims=True), of.std(axes, keepdims=True)
     return np.asarray((picture - mean) / np.where(deviation > 0, deviation, 1), np.float64)
 
 

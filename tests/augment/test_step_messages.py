@@ -69,6 +69,10 @@ def test_the_table_of_steps_is_what_an_installed_torchvision_says(name: str) -> 
             "Window: jitter_width is a share of the width, at least 0 and",
         ),
         (lambda: PercentileNormalize(9, 9), "PercentileNormalize: 0 <= lower < upper <= 100; found 9 and 9"),
+        (
+            lambda: PercentileNormalize(statistics="index"),
+            "PercentileNormalize: statistics is crop or file",
+        ),
         (lambda: RandomGamma(0), "RandomGamma: gamma is a number or (low, high), from 0.01 to 100; found 0"),
         (lambda: RandomGamma((2, 1)), "RandomGamma: gamma is a number or (low, high), from 0.01 to 100; found (2, 1)"),
         (lambda: RandomGamma(p=2), "RandomGamma: p lies between 0 and 1; found 2"),

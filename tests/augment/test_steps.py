@@ -59,6 +59,7 @@ def kinds(operations: Sequence[Operation]) -> list[str]:
         ([GaussianBlur(3), Window(0, 9), JITTER], ["gaussian_blur", "window", "color_jitter"]),
         ([PercentileNormalize(), CLAHE(), NORMALIZE], ["percentile_normalize", "clahe", "normalize"]),
         ([ZScoreNormalize()], ["zscore_normalize"]),
+        ([PercentileNormalize(statistics="file"), JITTER], ["percentile_normalize", "color_jitter"]),
         ([GaussianBlur(3), ZScoreNormalize()], ["gaussian_blur", "zscore_normalize"]),
         ([JITTER, ZScoreNormalize()], ["window", "color_jitter", "zscore_normalize"]),
         ([NORMALIZE, RandomErasing()], ["window", "normalize", "erase"]),
@@ -105,6 +106,16 @@ def test_steps_keep_the_order_of_the_list_and_get_values_from_0_to_1(
             [NORMALIZE, ZScoreNormalize()],
             "Normalize and ZScoreNormalize stand in one list; one operation gives them their last range, so keep one "
             "of them",
+        ),
+        (
+            [GaussianBlur(3), PercentileNormalize(statistics="file")],
+            "PercentileNormalize with statistics='file' takes those of stored values, so it is the first step after "
+            "geometry; GaussianBlur stands before it",
+        ),
+        (
+            [Window(0, 9), ZScoreNormalize(statistics="file")],
+            "ZScoreNormalize with statistics='file' takes those of stored values, so it is the first step after "
+            "geometry; Window stands before it",
         ),
         ([ZScoreNormalize(), ZScoreNormalize()], "ZScoreNormalize stands twice; once is enough"),
     ],

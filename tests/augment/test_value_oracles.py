@@ -182,11 +182,11 @@ def test_percentiles_and_z_scores_are_scikit_images_and_torchs() -> None:
     stored = np.random.default_rng(2).normal(300, 90, (3, 40, 50))
     low, high = np.percentile(stored, (1, 98))
     expected = exposure.rescale_intensity(stored, in_range=(low, high), out_range=(0.0, 1.0))
-    np.testing.assert_allclose(values.percentile_normalize(stored, [1, 98]), expected, atol=1e-12)
+    np.testing.assert_allclose(values.percentile_normalize(stored, [1, 98, 0], whole=stored), expected, atol=1e-12)
     instance = torch.nn.functional.instance_norm(torch.from_numpy(stored)[None], eps=0)[0].numpy()
-    np.testing.assert_allclose(values.zscore_normalize(stored, [1]), instance, atol=1e-9)
+    np.testing.assert_allclose(values.zscore_normalize(stored, [1, 0], whole=stored), instance, atol=1e-9)
     layer = torch.nn.functional.layer_norm(torch.from_numpy(stored), stored.shape, eps=0).numpy()
-    np.testing.assert_allclose(values.zscore_normalize(stored, [0]), layer, atol=1e-9)
+    np.testing.assert_allclose(values.zscore_normalize(stored, [0, 0], whole=stored), layer, atol=1e-9)
 
 
 def functional() -> Any:

@@ -68,5 +68,7 @@ def through_reference(
         array = np.asarray(picture, np.float64)
         planes = to_channels(array if array.ndim == 3 else array[..., None], channels).transpose(2, 0, 1)
         seed = int(values.noise_seeds[place])
-        done.append(run_steps(planes, values.steps, values.params[place], scale=scale, bias=bias, noise_seed=seed))
+        whole_picture = np.atleast_3d(array)[..., :3].transpose(2, 0, 1)
+        own = values.params[place]
+        done.append(run_steps(planes, values.steps, own, scale=scale, bias=bias, noise_seed=seed, whole=whole_picture))
     return np.stack(done)

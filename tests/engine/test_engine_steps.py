@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import subprocess
 import sys
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_jobs import Sampling, fill
 from numpy.typing import NDArray
+from PIL import Image
 from scipy import stats
 from step_batches import drawn, through_engine, through_reference
 
@@ -35,7 +38,8 @@ from medshard.augment import (
     Window,
     ZScoreNormalize,
 )
-from medshard.engine import STEPS, Engine, features
+from medshard.engine import JOB, STEPS, BatchLayout, Engine, decode_image, features
+from medshard.testing.reference import sample_filtered
 from medshard.testing.reference_steps import REFERENCES
 from medshard.testing.reference_values import philox
 
@@ -52,6 +56,9 @@ CASES: dict[str, tuple[list[Operation], float]] = {
     "percentiles": ([PercentileNormalize(2.0, 97.5)], 4e-6),
     "z-score": ([ZScoreNormalize()], 1e-5),
     "z-score a channel": ([ZScoreNormalize(channel_wise=True)], 1e-5),
+    "percentiles of the file": ([PercentileNormalize(2.0, 97.5, "file")], 4e-6),
+    "z-score of the file": ([ZScoreNormalize(statistics="file")], 1e-5),
+    "z-score a channel of the file": ([ZScoreNormalize(True, "file")], 1e-5),
     "normalize": ([RandomInvert(0.5), Normalize([0.4, 0.5, 0.6], [0.2, 0.3, 0.4])], 2e-6),
     "window": ([RandomInvert(0.0), Window(0.0, 1.0)][::-1], 1e-6),
     "brightness": ([ColorJitter(brightness=0.9)], 1e-6),
@@ -138,6 +145,36 @@ def test_values_that_are_no_numbers_stop_nothing() -> None:
     wild[2::3, ::2] = -np.inf
     for operations, _ in CASES.values():
         through_engine([wild, np.full((16, 16), np.nan, np.float32)], drawn(operations, (16, 16), 2))
+
+
+@pytest.mark.parametrize("kind", ["png", "jpeg"])
+@pytest.mark.parametrize("step", [PercentileNormalize(3.0, 95.0, "file"), ZScoreNormalize(statistics="file")])
+def test_statistics_of_the_file_are_those_of_all_its_pixels_and_not_of_the_crop(kind: str, step: Operation) -> None:
+    """Of two crops of one file, far apart; a JPEG is then neither cut off below the crop nor decoded at half size."""
+    height, width, size = 160, 120, (20, 16)
+    ramp = (np.linspace(0, 255, height)[:, None] * np.linspace(0.2, 1, width)[None]).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(np.stack([ramp, ramp // 2, 255 - ramp], -1)).save(stream, kind.upper())
+    stored = decode_image(stream.getvalue())
+    values = drawn([step], size, 2)
+    layout = BatchLayout(*size, 3, steps=values.steps, reduce=1)
+    jobs = np.zeros(2, JOB)
+    boxes = [(0, 0, 64, 60), (50, 100, 114, 160)]
+    for place, box in enumerate(boxes):
+        fill(jobs[place], Sampling(stream.getvalue(), box, box))
+        jobs[place]["out"] = place * layout.slot_bytes
+        jobs[place]["params"] = values.params.ctypes.data + place * values.params.strides[0]
+    jobs["height"], jobs["width"] = size
+    out = np.zeros((2, 3, *size), np.float32)
+    assert Engine(1).run(jobs, out.ctypes.data, layout, keep_alive=(stream, values)) == {}
+    for place, box in enumerate(boxes):
+        sampled = sample_filtered(stored, box, box, size)
+        if isinstance(step, ZScoreNormalize):
+            expected = (sampled - stored.mean()) / stored.std()
+        else:
+            low, high = np.percentile(stored, (3, 95))
+            expected = np.clip((sampled - low) / (high - low), 0, 1)
+        np.testing.assert_allclose(out[place], expected.transpose(2, 0, 1), rtol=0, atol=1e-5)
 
 
 def everything(threads: int = 1) -> str:

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 
+#include "augment/ranks.hpp"
 #include "augment/values.hpp"
 #include "core/cpu.hpp"
 #include "pipeline/job.hpp"
@@ -38,50 +39,6 @@ struct Work {
   }
 };
 
-// Finds values by rank: counts in bins between the lowest and the highest first, so that only the values of a
-// bin are put in order.
-class Ranks {
- public:
-  explicit Ranks(const std::vector<float>& values) : values_(values), counts_(kBins, 0) {
-    const auto [low, high] = std::minmax_element(values.begin(), values.end());
-    low_ = *low;
-    const double width = static_cast<double>(*high) - low_;
-    scale_ = width > 0.0 ? (kBins - 1) / width : 0.0;
-    for (float value : values) ++counts_[bin_of(value)];
-  }
-
-  // Between ranks it is interpolated, as numpy.percentile does it.
-  double percentile(double percent) const {
-    const double rank = percent / 100.0 * static_cast<double>(values_.size() - 1);
-    const auto below = static_cast<std::size_t>(rank);
-    std::size_t first = 0, before = 0;
-    while (before + counts_[first] <= below) before += counts_[first++];
-    std::size_t last = first, until = before + counts_[first];
-    const std::size_t above = std::min(below + 1, values_.size() - 1);
-    while (until <= above) until += counts_[++last];
-    std::vector<float> near;
-    near.reserve(until - before);
-    for (float value : values_) {
-      const std::size_t bin = bin_of(value);
-      if (bin >= first && bin <= last) near.push_back(value);
-    }
-    const auto place = near.begin() + static_cast<std::ptrdiff_t>(below - before);
-    std::nth_element(near.begin(), place, near.end());
-    if (above == below) return *place;
-    const double low = *place, high = *std::min_element(place + 1, near.end());
-    return low + (high - low) * (rank - static_cast<double>(below));
-  }
-
- private:
-  static constexpr std::size_t kBins = 4096;
-
-  std::size_t bin_of(float value) const { return static_cast<std::size_t>((value - low_) * scale_); }
-
-  const std::vector<float>& values_;
-  std::vector<std::uint32_t> counts_;
-  double low_ = 0.0, scale_ = 0.0;
-};
-
 void percentile_normalize(const Work& work) {
   const std::vector<float>& of = work.p[2] != 0.0f ? work.scratch.whole.values : work.picture.values;
   std::vector<float>& values = work.scratch.values;
@@ -89,7 +46,7 @@ void percentile_normalize(const Work& work) {
   std::copy_if(of.begin(), of.end(), std::back_inserter(values), [](float v) { return std::isfinite(v); });
   double low = 0.0, high = 0.0;
   if (!values.empty()) {
-    const Ranks ranks(values);
+    const augment::Ranks ranks(values);
     low = ranks.percentile(work.p[0]);
     high = ranks.percentile(work.p[1]);
   }

@@ -273,6 +273,9 @@ std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
     Window window;
     std::copy(std::begin(job.box), std::end(job.box), window.box);
     std::copy(std::begin(job.bounds), std::end(job.bounds), window.bounds);
+    if (!batch.steps.empty() && job.params == 0) {
+      throw DecodeError("the steps of the batch have no parameters");
+    }
     const bool raw = static_cast<Codec>(job.codec) != Codec::compressed;
     const Source source =
         raw ? raw_source(job, batch.max_pixels) : decoded_source(job, batch, window, scratch);

@@ -4,6 +4,7 @@ Names and arguments are torchvision's (``torchvision.transforms.v2``) where they
 """
 
 from medshard.augment.color import ColorJitter, RandomGrayscale, RandomStainJitter
+from medshard.augment.erasing import RandomErasing
 from medshard.augment.neighbourhood import CLAHE, JPEG, GaussianBlur, RandomAdjustSharpness
 from medshard.augment.operations import (
     CenterCrop,
@@ -18,7 +19,6 @@ from medshard.augment.pointwise import (
     GaussianNoise,
     Normalize,
     PercentileNormalize,
-    RandomErasing,
     RandomGamma,
     RandomInvert,
     RandomPosterize,

@@ -27,11 +27,16 @@ def draw_item_values(
     channels: int,
     seed: int,
     epoch: int,
+    view: int = 0,
 ) -> DrawnValues:
-    """The parameters of each item: a function of (seed, epoch, item, operation) and of what its text allows."""
+    """The parameters of each item: a function of (seed, epoch, item, view, operation) and of what its text allows.
+
+    Args:
+        view: number of the crop, where an item has several.
+    """
     items = np.array([line.item for line in lines], np.int64)
 
-    of_item = uniform_u64_array(seed, _SALT_VALUES, epoch, items)
+    of_item = uniform_u64_array(seed, _SALT_VALUES, epoch, items, view)
 
     def uniform(place: int, number: int) -> Floats:
         bits = fold(of_item, place, number)
@@ -46,7 +51,7 @@ def draw_item_values(
         cover=np.array([text is None or text.keeps.crop in ("free", "regions") for text in texts], bool),
         regions=_regions(texts, plans),
     )
-    return draw_values(compiled, draws, uniform, uniform_u64_array(seed, _SALT_NOISE, epoch, items))
+    return draw_values(compiled, draws, uniform, uniform_u64_array(seed, _SALT_NOISE, epoch, items, view))
 
 
 def _regions(

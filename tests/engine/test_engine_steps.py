@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from engine_jobs import Sampling, fill
+from engine_jobs import Sampling, fill, whole
 from numpy.typing import NDArray
 from PIL import Image
 from scipy import stats
@@ -38,7 +38,9 @@ from medshard.augment import (
     Window,
     ZScoreNormalize,
 )
+from medshard.augment.steps import Step
 from medshard.engine import JOB, STEPS, BatchLayout, Engine, decode_image, features
+from medshard.testing.operation_examples import EXAMPLES
 from medshard.testing.reference import sample_filtered
 from medshard.testing.reference_steps import REFERENCES
 from medshard.testing.reference_values import philox
@@ -136,6 +138,40 @@ def test_other_output_types_hold_the_same_values() -> None:
     assert np.array_equal(through_engine(pictures, values, dtype="float16"), exact.astype(np.float16))
     rounded = np.rint(exact * np.float32(255)).astype(np.uint8)
     assert np.array_equal(through_engine(pictures, values, dtype="uint8"), rounded)
+
+
+EVERY = [step for step in EXAMPLES if isinstance(step, Step)]
+
+
+@pytest.mark.parametrize("step", EVERY, ids=lambda step: step.kind)
+def test_a_flip_may_stand_after_just_those_steps_that_give_the_mirrored_result(step: Step) -> None:
+    picture = floats((45, 61), 3, 1)
+    values = drawn([step], (45, 61), 1)
+    done = through_engine([picture], values)[0]
+    for axis in (0, 1):
+        mirrored = through_engine([np.ascontiguousarray(np.flip(picture, axis))], values)[0]
+        same = np.allclose(mirrored, np.flip(done, axis + 1), rtol=0, atol=1e-5)
+        assert same == step.mirrors
+
+
+def test_a_step_that_cannot_be_done_says_why_and_the_others_go_on() -> None:
+    size = (1, 65501)  # a JPEG has at most 65500 columns
+    values = drawn([JPEG(50)], size, 2)
+    values.params[1, [step.first for step in values.steps if step.kind == "jpeg"]] = 0
+    layout = BatchLayout(*size, 1, steps=values.steps)
+    jobs = np.zeros(3, JOB)
+    picture = np.ones(size, np.float32)
+    for place in range(3):
+        fill(jobs[place], whole(picture, size))
+        jobs[place]["out"] = place * layout.slot_bytes
+        jobs[place]["params"] = values.params.ctypes.data + place * values.params.strides[0] if place < 2 else 0
+    jobs["height"], jobs["width"] = size
+    out = np.full((3, *size), 77, np.float32)
+    failed = Engine(1).run(jobs, out.ctypes.data, layout, keep_alive=(picture, values))
+    assert failed.keys() == {0, 2}
+    assert failed[0].startswith("compression as JPEG: ")
+    assert failed[2] == "the steps of the batch have no parameters"
+    assert [out[place].mean() for place in range(3)] == [0, 1, 0]
 
 
 def test_values_that_are_no_numbers_stop_nothing() -> None:

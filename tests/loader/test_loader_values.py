@@ -150,8 +150,10 @@ def test_a_shorter_batch_draws_the_same_for_each_item() -> None:
     part = draw_item_values(lines[30:35], with_keeps(5), plans[:5], compiled, 3, 7, 2)
     assert np.array_equal(part.params, whole.params[30:35])
     assert np.array_equal(part.noise_seeds, whole.noise_seeds[30:35])
-    other = draw_item_values(lines, with_keeps(40), plans, compiled, 3, 7, 3)
-    assert not np.isin(other.noise_seeds, whole.noise_seeds).any()
+    for epoch, view in ((3, 0), (2, 1)):
+        other = draw_item_values(lines, with_keeps(40), plans, compiled, 3, 7, epoch, view)
+        assert not np.isin(other.noise_seeds, whole.noise_seeds).any()
+        assert not np.array_equal(other.params, whole.params)
 
 
 @pytest.mark.parametrize(

@@ -193,19 +193,21 @@ void compress(Picture& picture, int quality, NeighbourhoodScratch& scratch) {
   scratch.bytes.resize(count * channels);
   for (int c = 0; c < channels; ++c) {
     const float* plane = picture.plane(c);
+    std::uint8_t* to = scratch.bytes.data() + c;
     for (std::size_t i = 0; i < count; ++i) {
-      scratch.bytes[i * channels + c] = static_cast<std::uint8_t>(in_bins(plane[i]) + 0.5f);
+      to[i * channels] = static_cast<std::uint8_t>(static_cast<int>(in_bins(plane[i]) + 0.5f));
     }
   }
   decode::encode_jpeg(scratch.bytes.data(), picture.width, picture.height, channels, quality, scratch.stream);
   decode::Request request;
   request.max_pixels = count;
   decode::decode_jpeg(scratch.stream.data(), scratch.stream.size(), request, scratch.decoded);
+  float values[256];
+  for (int byte = 0; byte < 256; ++byte) values[byte] = static_cast<float>(byte) / 255.0f;
   for (int c = 0; c < channels; ++c) {
     float* plane = picture.plane(c);
-    for (std::size_t i = 0; i < count; ++i) {
-      plane[i] = static_cast<float>(scratch.decoded.bytes[i * channels + c]) / 255.0f;
-    }
+    const std::uint8_t* from = scratch.decoded.bytes.data() + c;
+    for (std::size_t i = 0; i < count; ++i) plane[i] = values[from[i * channels]];
   }
 }
 

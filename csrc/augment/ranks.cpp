@@ -21,10 +21,11 @@ std::size_t Ranks::bin_of(float value) const {
   return static_cast<std::size_t>((static_cast<double>(value) - low_) * scale_);
 }
 
-double Ranks::percentile(double percent) const {
-  const double rank = percent / 100.0 * static_cast<double>(values_.size() - 1);
-  const auto below = static_cast<std::size_t>(rank);
-  const std::size_t above = std::min(below + 1, values_.size() - 1);
+double Ranks::percentile(double percent, std::size_t copies) const {
+  const std::size_t number = values_.size() * copies;
+  const double rank = percent / 100.0 * static_cast<double>(number - 1);
+  const auto copy = static_cast<std::size_t>(rank);
+  const std::size_t below = copy / copies, above = std::min(copy + 1, number - 1) / copies;
   std::size_t first = 0, before = 0;
   while (before + counts_[first] <= below) before += counts_[first++];
   std::size_t last = first, until = before + counts_[first];
@@ -39,7 +40,7 @@ double Ranks::percentile(double percent) const {
   std::nth_element(near.begin(), place, near.end());
   if (above == below) return *place;
   const double low = *place, high = *std::min_element(place + 1, near.end());
-  return low + (high - low) * (rank - static_cast<double>(below));
+  return low + (high - low) * (rank - static_cast<double>(copy));
 }
 
 }  // namespace medshard::augment

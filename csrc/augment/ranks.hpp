@@ -13,8 +13,9 @@ class Ranks {
  public:
   explicit Ranks(const std::vector<float>& values);
 
-  // `percent` of 0 to 100. Between ranks it is interpolated, as numpy.percentile does it.
-  double percentile(double percent) const;
+  // `percent` of 0 to 100, when each value is there `copies` times. Between ranks it is interpolated, as
+  // numpy.percentile does it.
+  double percentile(double percent, std::size_t copies) const;
 
  private:
   std::size_t bin_of(float value) const;

@@ -21,6 +21,7 @@ struct Work {
   Picture& picture;
   const float* p;
   int count;
+  int channels;  // that are delivered; the picture has as many, or one
   std::size_t pixels;
   ProgramScratch& scratch;
 
@@ -47,8 +48,9 @@ void percentile_normalize(const Work& work) {
   double low = 0.0, high = 0.0;
   if (!values.empty()) {
     const augment::Ranks ranks(values);
-    low = ranks.percentile(work.p[0]);
-    high = ranks.percentile(work.p[1]);
+    const std::size_t copies = work.p[2] != 0.0f ? 1 : work.channels / work.picture.channels;
+    low = ranks.percentile(work.p[0], copies);
+    high = ranks.percentile(work.p[1], copies);
   }
   const double width = high > low ? high - low : 1.0;
   work.kernels.scale(work.all(), work.values(), static_cast<float>(1.0 / width),
@@ -203,8 +205,8 @@ namespace {
 // Whether a step may make the channels of a grey picture differ.
 bool tells_channels_apart(const Step& step, const float* p) {
   switch (step.kind) {
-    case StepKind::percentile_normalize:  // ranks are among the values of all channels
     case StepKind::normalize:
+      return p[0] != p[1] || p[0] != p[2] || p[3] != p[4] || p[3] != p[5];
     case StepKind::gaussian_noise:
     case StepKind::stain_jitter:
       return true;
@@ -243,7 +245,7 @@ void run_steps(const Job& job, const std::vector<Step>& steps, int channels, Pic
     const float* own = params + step.first;
     if (own[0] == 0.0f) continue;
     if (tells_channels_apart(step, own + 1)) repeat_channel(picture, channels);
-    apply({kernels, picture, own + 1, step.count - 1, pixels, scratch}, step, job);
+    apply({kernels, picture, own + 1, step.count - 1, channels, pixels, scratch}, step, job);
   }
   repeat_channel(picture, channels);
 }

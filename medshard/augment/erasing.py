@@ -48,7 +48,7 @@ class RandomErasing(Step):
         span("RandomErasing", "ratio", self.ratio, 0.01, 100.0)
         if not isinstance(self.holes, int) or not 1 <= self.holes <= 64:
             raise LoaderError(f"RandomErasing: holes is a whole number from 1 to 64; found {self.holes!r}")
-        if not isinstance(self.value, (int, float)) and len(self.value) not in (1, 3):
+        if self.channels not in (1, 3):
             raise LoaderError(f"RandomErasing: value is a number, or one a channel (three); found {self.value!r}")
 
     @property
@@ -56,9 +56,17 @@ class RandomErasing(Step):
         """Any range."""
         return "any"
 
+    @property
+    def channels(self) -> int:
+        """How many it names."""
+        return len(self._values())
+
+    def _values(self) -> tuple[float, ...]:
+        return (self.value,) if isinstance(self.value, (int, float)) else tuple(self.value)
+
     def params(self, draws: Draws) -> Floats:
         """Three values, then top, left, bottom, right of each hole; a hole left out is empty."""
-        given = (self.value,) if isinstance(self.value, (int, float)) else tuple(self.value)
+        given = self._values()
         values = np.broadcast_to(np.asarray(given, np.float64), (draws.count, 3 if len(given) == 3 else 1))
         values = np.broadcast_to(values, (draws.count, 3))
         return np.concatenate([values, *(self._hole(draws, number) for number in range(self.holes))], 1)

@@ -158,6 +158,11 @@ class Normalize(Step):
         """Values have any range after it."""
         return "ends"
 
+    @property
+    def channels(self) -> int:
+        """How many it names."""
+        return len(self.mean)
+
     def params(self, draws: Draws) -> Floats:
         """Three means, three deviations."""
         of_three = [tuple(given) * (3 // len(given)) for given in (self.mean, self.std)]

@@ -84,6 +84,11 @@ class Step(Operation):
         """It asks for statistics of the whole stored picture."""
         return getattr(self, "statistics", "crop") == "file"
 
+    @property
+    def channels(self) -> int:
+        """How many channels its arguments name; 1 when they are of all alike."""
+        return 1
+
     def params(self, draws: Draws) -> Floats:
         """(N, count) parameters of the native step, without the first, which says whether it is applied."""
         return np.zeros((draws.count, 0))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from medshard.augment import Compiled, Operation, compile_operations
+from medshard.augment.steps import Step
 from medshard.corpus.corpus import Corpus
 from medshard.engine import BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
@@ -146,8 +147,11 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
                 raise LoaderError(
                     "dtype='uint8' holds 0..1 times 255, not what Normalize or ZScoreNormalize give; take a float type"
                 )
-            if compiled.normalize is not None and len(compiled.normalize.mean) not in (1, self._channels):
-                raise LoaderError(f"Normalize has {len(compiled.normalize.mean)} channels, the loader {self._channels}")
+            for step in (operation for operation in transform if isinstance(operation, Step)):
+                if step.channels not in (1, self._channels):
+                    raise LoaderError(
+                        f"{type(step).__name__} has {step.channels} channels, the loader {self._channels}"
+                    )
             return compiled
         if self._selection.has_pictures:
             raise LoaderError(

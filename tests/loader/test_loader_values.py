@@ -102,6 +102,28 @@ def test_values_end_as_the_last_operation_says(corpus: Corpus) -> None:
         assert float(picture.double().std(correction=0)) == pytest.approx(1, abs=1e-4)
 
 
+def test_statistics_of_the_file_do_not_depend_on_the_crop(corpus: Corpus) -> None:
+    """Two draws of crops are the same affine map of the pixels that a fixed window gives for them."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for seed in (1, 2):
+        seen = []
+        for last in (ZScoreNormalize(statistics="file"), Window(0, 100_000)):
+            transform: list[Operation] = [TakeSlice("z"), RandomResizedCrop(24), last]
+            made = medshard.Loader(corpus, 5, transform=transform, seed=seed, threads=2)
+            seen.append({item: batch["image"][n].double() for batch in made for n, item in enumerate(batch["item"])})
+        for item, scored in seen[0].items():
+            stored = seen[1][item] * 100_000
+            if stored.std() < 1 or stored.min() == 0 or stored.max() > 99_000:
+                continue  # clipped by the window
+            deviation = float(stored.std() / scored.std())
+            found.setdefault(item, []).append((deviation, float((stored - scored * deviation).mean())))
+    twice = [seen_of for seen_of in found.values() if len(seen_of) == 2]
+    assert len(twice) > 3
+    for (deviation, mean), (other_deviation, other_mean) in twice:
+        assert other_deviation == pytest.approx(deviation, rel=1e-3)
+        assert other_mean == pytest.approx(mean, abs=0.02 * deviation)
+
+
 def test_a_jittered_window_moves_each_item_by_itself(corpus: Corpus) -> None:
     transform: list[Operation] = [TakeSlice("z"), RandomResizedCrop(24, scale=(1.0, 1.0), ratio=(1.0, 1.0))]
     still = pictures(corpus, [*transform, Window(20, 200)])
@@ -162,6 +184,7 @@ def test_a_shorter_batch_draws_the_same_for_each_item() -> None:
         ([Normalize([0.5], [0.5])], {"dtype": "uint8"}, "dtype='uint8' holds 0..1 times 255"),
         ([ZScoreNormalize()], {"dtype": "uint8"}, "dtype='uint8' holds 0..1 times 255"),
         ([Normalize([0.5] * 3, [0.5] * 3)], {"channels": 1}, "Normalize has 3 channels, the loader 1"),
+        ([RandomErasing(value=(0, 0, 1))], {"channels": 1}, "RandomErasing has 3 channels, the loader 1"),
     ],
 )
 def test_what_cannot_be_delivered_is_refused_at_once(

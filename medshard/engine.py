@@ -18,6 +18,7 @@ __all__ = [
     "BORDERS",
     "JOB",
     "MAX_PIXELS",
+    "STEPS",
     "STRIP_ROWS",
     "BatchCancelled",
     "BatchLayout",
@@ -25,6 +26,7 @@ __all__ = [
     "DicomHeader",
     "Engine",
     "Header",
+    "StepParams",
     "crc32c",
     "decode_image",
     "displace",
@@ -82,7 +84,8 @@ JOB = np.dtype(
 address, size: of the compressed stream, or of raw samples. out: bytes from the batch's first to the sample's slot. box:
 x0 y0 x1 y1 of the stored picture, continuous pixels, which fills the output. bounds: x0 y0 x1 y1, whole pixels outside
 of which nothing is read. raw: height, width, channels of raw samples. height, width: of the output. scale, bias:
-value = stored * scale + bias. codec: see ``CODECS``.
+value = stored * scale + bias. codec: see ``CODECS``. params: address of the float32 parameters of the batch's steps.
+noise_seed: of the numbers that steps draw for each value (csrc/augment/noise.inl).
 
 Zeros in what follows mean none of it. extent: x0 y0 x1 y1, the picture with what is added around it: beyond ``bounds``
 it is made by the border. inner: x0 y0 x1 y1 of the output before flips and transposition; the border makes the rest.
@@ -99,6 +102,11 @@ lie in a PNG part, which ``bias`` takes back."""
 
 BORDERS = {"constant": 0, "edge": 1, "reflect": 2}
 """What lies outside a picture: a value, the nearest pixel, or the picture mirrored about its outermost pixels."""
+
+STEPS: dict[str, bool] = {str(name): bool(simd) for name, simd in _engine.step_features()}
+"""Steps that the engine does on a sampled crop → whether their loops are compiled for every SIMD level."""
+
+_STEP_KINDS = {name: kind for kind, name in enumerate(STEPS)}
 
 _OUTPUTS = {"float32": 0, "float16": 1, "bfloat16": 2, "uint8": 3, "int16": 4, "int32": 5}
 _OUTPUT_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "uint8": 1, "int16": 2, "int32": 4}
@@ -295,6 +303,22 @@ def displace(
 
 
 @dataclass(frozen=True)
+class StepParams:
+    """A step of a batch, and where its parameters lie among those of a job (csrc/pipeline/program.hpp).
+
+    Attributes:
+        kind: one of ``STEPS``.
+        first, count: its float32 numbers; the first of them is 0 where the step is not applied.
+        place: keeps the noise of two steps of a batch apart.
+    """
+
+    kind: str
+    first: int
+    count: int
+    place: int
+
+
+@dataclass(frozen=True)
 class BatchLayout:
     """How a batch lies in memory, and what values become.
 
@@ -310,6 +334,8 @@ class BatchLayout:
         mean, deviation: then (value - mean) / deviation; one number, or one a channel; of float types only.
         reduce: a JPEG of which the output needs at most every other pixel is decoded at half size, and with 4 at a
             quarter where it needs at most every fourth; 1 always decodes the full size.
+        steps: what is done to each sampled crop, in order. When there are any, they do all mapping: ``clamp``, ``mean``
+            and ``deviation`` are not used.
     """
 
     height: int
@@ -322,6 +348,7 @@ class BatchLayout:
     mean: Sequence[float] = ()
     deviation: Sequence[float] = ()
     reduce: Reduce = 2
+    steps: Sequence[StepParams] = ()
 
     def __post_init__(self) -> None:
         allowed = _MASK_OUTPUTS if self.mask else _IMAGE_OUTPUTS
@@ -415,6 +442,7 @@ class Engine:
                 list(layout.mean),
                 list(layout.deviation),
                 max_pixels,
+                [(_STEP_KINDS[step.kind], step.first, step.count, step.place) for step in layout.steps],
             )
         )
         self._kept[ticket] = keep_alive

@@ -1,10 +1,12 @@
 #include "pipeline/engine.hpp"
 
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <memory>
 
@@ -36,7 +38,7 @@ class Engine {
   pipeline::Ticket submit(nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu, nb::ro> jobs,
                           std::uint64_t out, int channels, int type, bool channels_last, bool nearest,
                           bool clamp, int reduce, std::vector<float> mean, std::vector<float> deviation,
-                          std::uint64_t max_pixels) {
+                          std::uint64_t max_pixels, const std::vector<std::array<std::int32_t, 4>>& steps) {
     if (jobs.shape(0) % sizeof(pipeline::Job) != 0)
       throw nb::value_error("jobs are not of the layout of JOB");
     std::vector<pipeline::Job> list(jobs.shape(0) / sizeof(pipeline::Job));
@@ -52,6 +54,10 @@ class Engine {
     batch.mean = std::move(mean);
     batch.deviation = std::move(deviation);
     batch.max_pixels = max_pixels;
+    for (const auto& [kind, first, params, place] : steps) {
+      if (kind < 0 || kind >= pipeline::kStepKinds) throw nb::value_error("there is no such kind of step");
+      batch.steps.push_back({static_cast<pipeline::StepKind>(kind), first, params, place});
+    }
     const std::shared_ptr<pipeline::Engine> engine = started();
     for (;;) {
       {
@@ -182,7 +188,7 @@ void bind_engine(nb::module_& m) {
       .def_prop_ro("threads", &Engine::threads)
       .def("submit", &Engine::submit, nb::arg("jobs"), nb::arg("out"), nb::arg("channels"), nb::arg("type"),
            nb::arg("channels_last"), nb::arg("nearest"), nb::arg("clamp"), nb::arg("reduce"), nb::arg("mean"),
-           nb::arg("deviation"), nb::arg("max_pixels"))
+           nb::arg("deviation"), nb::arg("max_pixels"), nb::arg("steps"))
       .def("wait", &Engine::wait, nb::arg("ticket"))
       .def("forget", &Engine::forget, nb::arg("ticket"))
       .def("cancel", &Engine::cancel, nb::arg("ticket"))
@@ -192,6 +198,14 @@ void bind_engine(nb::module_& m) {
       .def(nb::init<std::size_t>(), nb::arg("kept"))
       .def("take", &BufferRing::take_bytes, nb::arg("bytes"))
       .def("counts", &BufferRing::counts);
+  // (name, whether its loops are compiled for every SIMD level), by kind.
+  m.def("step_features", [] {
+    nb::list features;
+    for (const pipeline::StepFeature& feature : pipeline::step_features()) {
+      features.append(nb::make_tuple(feature.name, feature.simd));
+    }
+    return features;
+  });
 }
 
 }  // namespace medshard::bindings

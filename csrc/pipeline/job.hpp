@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "pipeline/program.hpp"
+
 namespace medshard::pipeline {
 
 enum class Codec : std::uint8_t { compressed = 0, raw_u8 = 1, raw_u16 = 2, raw_i16 = 3, raw_f32 = 4 };
@@ -23,8 +25,8 @@ struct Job {
   std::uint8_t codec;
   std::uint8_t flip_x, flip_y;
   std::uint8_t spare[1];
-  std::uint64_t params;
-  std::uint64_t noise_seed;
+  std::uint64_t params;      // of float32: the parameters of the batch's steps; 0 when there are none
+  std::uint64_t noise_seed;  // of the numbers that a step draws for each value
   // Geometry beyond a box and flips; zeros mean none of it.
   std::int32_t extent[4];  // x0 y0 x1 y1 of the stored picture: what counts, beyond `bounds` by the border
   std::int32_t inner[4];   // x0 y0 x1 y1 of the output before flips and transposition; outside it is border
@@ -49,6 +51,7 @@ struct Batch {
   bool clamp = true;     // values to 0..1 before mean and deviation
   int reduce = 2;  // JPEG may be decoded at 1/2 or 1/4 of its size where the output needs no more: 1, 2, 4
   std::vector<float> mean, deviation;
+  std::vector<Step> steps;  // when there are any, they do all mapping; clamp, mean and deviation are not used
   std::uint64_t max_pixels = 0;
 };
 

@@ -7,12 +7,15 @@
 #include "pipeline/job.hpp"
 #include "pipeline/scratch.hpp"
 #include "pipeline/store.hpp"
+#include "pipeline/whole.hpp"
 
 namespace medshard::pipeline {
 namespace {
 
 // Memory that a thread keeps after a picture; a rare huge one does not stay.
 constexpr std::size_t kKeptBytes = 256ul << 20;
+
+constexpr decode::Region kWhole{0, 0, 0x7FFFFFFF, 0x7FFFFFFF};
 
 bool is_raw(const Job& job) { return static_cast<Codec>(job.codec) != Codec::compressed; }
 
@@ -44,6 +47,9 @@ Source described_source(const Job* jobs, std::size_t count, const Batch& batch) 
     for (std::size_t i = 0; i < count; ++i)
       source.reduce = std::min(source.reduce, reduction_of(jobs[i], batch.reduce));
   }
+  for (std::size_t i = 0; i < count; ++i) {
+    if (needs_whole(jobs[i], batch.steps)) source.reduce = 1;
+  }
   return source;
 }
 
@@ -65,17 +71,36 @@ decode::Region united(const decode::Region& a, const decode::Region& b) {
   return {std::min(a.x0, b.x0), std::min(a.y0, b.y0), std::max(a.x1, b.x1), std::max(a.y1, b.y1)};
 }
 
+// Four channels lose their alpha; three become luma where the batch has one.
+void keep_channels(augment::Picture& picture, int channels) {
+  if (picture.channels <= channels) return;
+  if (channels == 1) {
+    const float *green = picture.plane(1), *blue = picture.plane(2);
+    float* grey = picture.plane(0);  // red so far
+    const std::size_t pixels = static_cast<std::size_t>(picture.height) * picture.width;
+    for (std::size_t i = 0; i < pixels; ++i) grey[i] = luma(grey[i], green[i], blue[i]);
+  }
+  picture.reshape(channels, picture.height, picture.width);
+}
+
 void sample(const Source& source, const Job& job, const Batch& batch, Sampling& sampling, Scratch& scratch) {
   std::uint8_t* out = batch.out + job.out;
   if (batch.nearest) return sample_labels(source, job, batch, sampling, scratch.memory, out);
   if (source.channels != 1 && source.channels != 3 && source.channels != 4) {
     throw DecodeError("pictures of " + std::to_string(source.channels) + " channels are not sampled");
   }
-  if (by_rows(job, sampling))
+  if (batch.steps.empty() && by_rows(job, sampling))
     return sample_rows(source, job, batch, sampling, scratch.memory, scratch.watch, out);
   sample_picture(source, job, sampling, scratch.memory, scratch.picture);
   scratch.watch.lap(Stage::sample);
-  store_picture(scratch.picture, job, batch, out);
+  if (batch.steps.empty()) {
+    store_sampled(scratch.picture, job, batch, out);
+  } else {
+    keep_channels(scratch.picture, batch.channels);
+    if (needs_whole(job, batch.steps)) keep_whole(source, scratch.program.whole);
+    run_steps(job, batch.steps, batch.channels, scratch.picture, scratch.program);
+    store_picture(scratch.picture, batch, out);
+  }
   scratch.watch.lap(Stage::store);
 }
 
@@ -102,9 +127,12 @@ void trim(Scratch& scratch) {
   for (auto* kept : {&scratch.pixels.bytes, &scratch.pixels.scratch}) {
     if (kept->capacity() > kKeptBytes) std::vector<std::uint8_t>().swap(*kept);
   }
-  for (augment::Picture* picture : {&scratch.picture, &scratch.memory.grid, &scratch.memory.turned}) {
+  for (augment::Picture* picture :
+       {&scratch.picture, &scratch.memory.grid, &scratch.memory.turned, &scratch.program.whole}) {
     if (picture->values.capacity() * sizeof(float) > kKeptBytes) *picture = {};
   }
+  if (scratch.program.values.capacity() * sizeof(float) > kKeptBytes)
+    std::vector<float>().swap(scratch.program.values);
 }
 
 }  // namespace
@@ -156,7 +184,10 @@ void run_jobs(const Job* jobs, std::size_t count, const Batch& batch, Scratch& s
   for (std::size_t i = 0; i < count; ++i) {
     Sampling& sampling = scratch.samplings[i];
     const bool planned = attempt(failures[i], [&] {
+      if (!batch.steps.empty() && jobs[i].params == 0)
+        throw DecodeError("the steps of the batch have no parameters");
       plan_sampling(jobs[i], batch, source.height, source.width, source.reduce, sampling);
+      if (needs_whole(jobs[i], batch.steps)) sampling.needed = kWhole;
     });
     if (!planned) {
       clear_slot(jobs[i], batch);

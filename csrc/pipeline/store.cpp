@@ -63,9 +63,10 @@ inline void put(std::uint8_t* out, std::size_t index, float value) {
   }
 }
 
-// ITU-R BT.601 luma, as Pillow's conversion to grey.
-inline float grey_of(const float* pixel) {
-  return 0.299f * pixel[0] + 0.587f * pixel[kRows] + 0.114f * pixel[2 * kRows];
+inline float grey_of(const float* pixel) { return luma(pixel[0], pixel[kRows], pixel[2 * kRows]); }
+
+inline float channel_of(const float* pixel, int channels, int c, int wanted) {
+  return channels == 1 ? pixel[0] : wanted == 1 ? grey_of(pixel) : pixel[static_cast<std::size_t>(c) * kRows];
 }
 
 template <Output Type>
@@ -82,9 +83,7 @@ void store(const float* sampled, int channels, int y, int count, const Job& job,
       const std::size_t row = static_cast<std::size_t>(y + r) * width;
       for (std::size_t x = 0; x < width; ++x) {
         const float* pixel = sampled + x * channels * kRows + r;
-        float value = channels == 1         ? pixel[0]
-                      : batch.channels == 1 ? grey_of(pixel)
-                                            : pixel[static_cast<std::size_t>(c) * kRows];
+        float value = channel_of(pixel, channels, c, batch.channels);
         value = value * scale + bias;
         if (batch.clamp) value = std::min(std::max(value, 0.0f), 1.0f);
         value = Type == Output::u8 ? value * 255.0f : (value - mean) * inverse;
@@ -95,7 +94,33 @@ void store(const float* sampled, int channels, int y, int count, const Job& job,
   }
 }
 
+template <Output Type>
+void store_planes(const augment::Picture& picture, const Batch& batch, std::uint8_t* out) {
+  const std::size_t pixels = static_cast<std::size_t>(picture.height) * picture.width;
+  for (int c = 0; c < picture.channels; ++c) {
+    const float* plane = picture.plane(c);
+    const std::size_t first = batch.channels_last ? c : c * pixels;
+    const std::size_t step = batch.channels_last ? picture.channels : 1;
+    for (std::size_t i = 0; i < pixels; ++i) {
+      put<Type>(out, first + i * step, Type == Output::u8 ? plane[i] * 255.0f : plane[i]);
+    }
+  }
+}
+
 }  // namespace
+
+void store_picture(const augment::Picture& picture, const Batch& batch, std::uint8_t* out) {
+  switch (batch.type) {
+    case Output::f32:
+      return store_planes<Output::f32>(picture, batch, out);
+    case Output::f16:
+      return store_planes<Output::f16>(picture, batch, out);
+    case Output::bf16:
+      return store_planes<Output::bf16>(picture, batch, out);
+    default:
+      return store_planes<Output::u8>(picture, batch, out);
+  }
+}
 
 void store_rows(const float* sampled, int channels, int y, int count, const Job& job, const Batch& batch,
                 std::uint8_t* out) {
@@ -112,7 +137,7 @@ void store_rows(const float* sampled, int channels, int y, int count, const Job&
 }
 
 // Tiles of kRows rows, so that both ways of sampling end in the same mapping.
-void store_picture(const augment::Picture& picture, const Job& job, const Batch& batch, std::uint8_t* out) {
+void store_sampled(const augment::Picture& picture, const Job& job, const Batch& batch, std::uint8_t* out) {
   const std::size_t width = picture.width, channels = picture.channels;
   std::vector<float> tile(width * channels * kRows);
   for (int y = 0; y < picture.height; y += kRows) {

@@ -20,6 +20,7 @@ _COMMANDS = {
     "check": "Find all that is wrong with specs, and what they make of data.",
     "demo": "Convert four small datasets and stream the corpus.",
     "doctor": "Say what this installation can do and what is missing.",
+    "ops": "List the operations of augmentation and what does each.",
     "retext": "Write the text of a corpus anew; no shard is touched.",
     "schema": "Print the JSON Schema of the spec language.",
     "show": "Show what is in a corpus, or all that is known of a sample.",

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["folded", "mix", "uniform", "uniform_u64", "uniform_u64_array"]
+__all__ = ["fold", "mix", "uniform", "uniform_u64", "uniform_u64_array"]
 
 _U64 = np.uint64
 _GOLDEN = 0x9E3779B97F4A7C15
@@ -44,16 +44,16 @@ def uniform(*counters: int) -> float:
 
 def uniform_u64_array(*counters: Counters) -> NDArray[np.uint64]:
     """``uniform_u64`` for arrays that broadcast together."""
-    state: NDArray[np.uint64] = np.zeros(1, _U64)
-    for counter in counters:
-        state = folded(state, _U64(counter & _MASK) if isinstance(counter, int) else counter.astype(_U64))
+    return fold(np.zeros(1, _U64), *counters)
+
+
+def fold(state: NDArray[np.uint64], *counters: Counters) -> NDArray[np.uint64]:
+    """More counters into what ``uniform_u64_array`` gave for those before them."""
+    with np.errstate(over="ignore"):
+        for counter in counters:
+            folded = _U64(counter & _MASK) if isinstance(counter, int) else counter.astype(_U64)
+            state = (state ^ folded) + _U64(_GOLDEN)
+            state = (state ^ (state >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
+            state = (state ^ (state >> _U64(27))) * _U64(0x94D049BB133111EB)
+            state = state ^ (state >> _U64(31))
     return state
-
-
-def folded(state: NDArray[np.uint64], counter: NDArray[np.uint64] | np.uint64) -> NDArray[np.uint64]:
-    """States with one more counter each; they broadcast together."""
-    state = (state ^ counter) + _U64(_GOLDEN)  # arrays wrap around without a word
-    state = (state ^ (state >> _U64(30))) * _U64(0xBF58476D1CE4E5B9)
-    state = (state ^ (state >> _U64(27))) * _U64(0x94D049BB133111EB)
-    mixed: NDArray[np.uint64] = state ^ (state >> _U64(31))
-    return mixed

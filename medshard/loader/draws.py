@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from medshard.loader.counter import folded, uniform_u64_array
+from medshard.loader.counter import fold, uniform_u64_array
 
 __all__ = ["ItemDraws"]
 
@@ -25,11 +25,11 @@ class ItemDraws:
     def uniform(self, rows: NDArray[np.int64], place: int, first: int, count: int) -> NDArray[np.float64]:
         """(len(rows), count) numbers in [0, 1): ``first`` and those after it, of the operation at ``place``."""
         numbers = np.arange(first, first + count, dtype=np.uint64)
-        bits = folded(self.seeds(rows, place)[:, None], numbers)
+        bits = fold(self.seeds(rows, place)[:, None], numbers)
         drawn: NDArray[np.float64] = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
         return drawn
 
     def seeds(self, rows: NDArray[np.int64], place: int) -> NDArray[np.uint64]:
         """(len(rows),) the state of the counters, from which further ones go on."""
         states = self._states if len(rows) == len(self._states) else self._states[rows]
-        return folded(states, np.uint64(place))
+        return fold(states, place)

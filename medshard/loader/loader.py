@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from medshard.augment import Compiled, Operation, compile_operations
+from medshard.augment.steps import Step
 from medshard.corpus.corpus import Corpus
 from medshard.engine import BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
@@ -35,6 +36,7 @@ from medshard.loader.prefetch import Prefetch, Stages
 from medshard.loader.selection import ItemLine, MediumLine, Part, Selection
 from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
+from medshard.loader.values import draw_item_values
 from medshard.loader.world import rank_and_world
 from medshard.storage.base import Bytes
 
@@ -156,9 +158,9 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._family = FAMILIES.get(family)
         self._selection = Selection(corpus, image=image, mask=mask, by=by)
         self._by, self._prefetch, self._mask_slot = by, max(1, prefetch), mask
-        self._compiled = self._compile(transform)
         self._channels, self._dtype, self._renditions = channels, dtype, renditions
         self._channels_last = channels_last
+        self._compiled = self._compile(transform)
         config = OrderConfig(seed=seed, shuffle=shuffle, remainder=remainder, window_items=window)
         self._order = Order([self._selection.source], config)
         self._next = OrderState()
@@ -170,7 +172,17 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
 
     def _compile(self, transform: Sequence[Operation] | None) -> Compiled | None:
         if transform is not None:
-            return compile_operations(transform)
+            compiled = compile_operations(transform)
+            if self._dtype == "uint8" and not compiled.unit:
+                raise LoaderError(
+                    "dtype='uint8' holds 0..1 times 255, not what Normalize or ZScoreNormalize give; take a float type"
+                )
+            for step in (operation for operation in transform if isinstance(operation, Step)):
+                if step.channels not in (1, self._channels):
+                    raise LoaderError(
+                        f"{type(step).__name__} has {step.channels} channels, the loader {self._channels}"
+                    )
+            return compiled
         if self._selection.has_pictures:
             raise LoaderError(
                 "the items have pictures: say transform=[...], such as [Resize((224, 224))] or "
@@ -354,6 +366,12 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         read = begun.read
         height, width = compiled.size
         normalize = compiled.normalize
+        values = [
+            draw_item_values(
+                read.lines, read.texts, read.plans, compiled, self._channels, self.seed, begun.step.epoch, view
+            )
+            for view in range(len(compiled.views))
+        ]
         layout = BatchLayout(
             height,
             width,
@@ -362,6 +380,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             mean=tuple(normalize.mean) if normalize is not None else (),
             deviation=tuple(normalize.std) if normalize is not None else (),
             channels_last=self._channels_last,
+            steps=values[0].steps,
+            reduce=1 if compiled.whole else 2,  # else statistics would depend on how far the crop reduces
         )
         pictures = [line.picture for line in read.lines]
         begun.pixels["image"] = begin_views(
@@ -374,6 +394,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             layout,
             compiled,
             read.factors,
+            values,
         )
         if self._mask_slot is not None:
             masks = [line.mask for line in read.lines]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from medshard.augment import Compiled, TakeSlice
 from medshard.augment.geometry import Geometry, draw_geometries
+from medshard.augment.program import DrawnValues
 from medshard.augment.views import output_size
 from medshard.corpus.corpus import Corpus
 from medshard.engine import CODECS, JOB, BatchLayout, Engine, address_of
@@ -211,6 +212,7 @@ def begin_views(
     layout: BatchLayout,
     compiled: Compiled,
     factors: Sequence[int] | None = None,
+    values: Sequence[DrawnValues] = (),
 ) -> BegunPixels:
     """Have every picture (or mask) of a batch decoded and sampled into a tensor a view; zeros where there is none.
 
@@ -219,6 +221,7 @@ def begin_views(
 
     Args:
         factors: by which what ``data`` holds of each picture is smaller than the picture; 1 by default.
+        values: what the steps of ``layout`` do to each picture, a view each.
     """
     factors = factors or [1] * len(media)
     sizes = [output_size(view) or compiled.size for view in compiled.views]
@@ -231,14 +234,24 @@ def begin_views(
     sources: list[tuple[int, int, tuple[int, int, int], int]] = []
     outs: list[int] = []
     mappings: list[tuple[float, float]] = []
+    programs = [drawn.params.ctypes.data for drawn in values]
+    params: list[int] = []
+    noise_seeds: list[int] = []
     for place, (medium, plan, part, plane) in enumerate(zip(media, plans, data, planes, strict=True)):
         problem = next((entry for entry in (plan, part, plane) if isinstance(entry, MedshardError)), None)
         if problem is not None:
             failed[place] = str(problem)
         elif medium is not None and isinstance(plan, PixelPlan) and plan.geometry is not None:
             source = _source_of(part, plane)  # type: ignore[arg-type]
-            mapping = (plan.geometry.mask_fill, 0.0) if layout.mask else _mapping(medium, compiled, plane)  # type: ignore[arg-type]
             for view, geometry in enumerate((plan.geometry, *plan.more)):
+                if layout.mask:
+                    mapping = (float(plan.geometry.mask_fill), 0.0)
+                else:
+                    window = _window_of(place, compiled, values[view] if values else None)
+                    mapping = _mapping(medium, window, plane)  # type: ignore[arg-type]
+                if layout.steps:
+                    params.append(programs[view] + place * values[view].params.strides[0])
+                    noise_seeds.append(int(values[view].noise_seeds[place]))
                 records.append(geometry.reduced(factors[place]).job)
                 sources.append(source)
                 outs.append(begins[view] + place * slots[view])
@@ -257,7 +270,9 @@ def begin_views(
             jobs["fill"] = [fill for fill, _ in mappings]
         else:
             jobs["scale"], jobs["bias"] = np.array(mappings).T
-    ticket = engine.submit(jobs, whole.data_ptr(), layout, keep_alive=(whole, data, planes))
+        if layout.steps:
+            jobs["params"], jobs["noise_seed"] = params, np.array(noise_seeds, np.uint64)
+    ticket = engine.submit(jobs, whole.data_ptr(), layout, keep_alive=(whole, data, planes, values))
     shown = [view[:, 0] if layout.mask and layout.channels == 1 else view for view in out]
     return BegunPixels(ticket, shown, there, filled, failed)
 
@@ -290,14 +305,25 @@ def _source_of(part: Bytes | None, plane: NDArray[np.generic] | None) -> tuple[i
     return address_of(part), len(part), (0, 0, 0), CODECS["compressed"]
 
 
-def _mapping(medium: MediumLine, compiled: Compiled, plane: NDArray[np.generic] | None) -> tuple[float, float]:
+def _window_of(place: int, compiled: Compiled, values: DrawnValues | None) -> tuple[float, float] | None:
+    """The window asked for, as it was drawn for this item."""
+    if compiled.window is None:
+        return None
+    if values is None or values.windows is None:
+        return compiled.window.low, compiled.window.high
+    return float(values.windows[place, 0]), float(values.windows[place, 1])
+
+
+def _mapping(
+    medium: MediumLine, window: tuple[float, float] | None, plane: NDArray[np.generic] | None
+) -> tuple[float, float]:
     """Scale and bias that bring stored values to 0..1: the window asked for, the file's own, or the whole range.
 
     A plane of a volume without either spans its own lowest to highest value, since nothing says what its numbers mean.
     """
     offset = INT16_OFFSET if medium.dtype == "int16" and plane is None else 0
-    if compiled.window is not None:
-        low, high = compiled.window.low, compiled.window.high
+    if window is not None:
+        low, high = window
     elif medium.dtype == "uint8" and plane is None:
         low, high = 0.0, 255.0
     elif medium.window is not None:

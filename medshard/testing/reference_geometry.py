@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medshard.engine import BORDERS
-from medshard.loader.counter import folded
+from medshard.loader.counter import fold
 
 __all__ = ["Outside", "displaced", "sample_filtered", "sample_job", "sample_nearest", "warp_filtered", "warp_nearest"]
 
@@ -196,8 +196,7 @@ def displaced(points_xy: Array, seed: int, spacing_xy: Box, amplitude_xy: Box) -
 
 def _states(seed: int, axis: int, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Counters that go on from the state ``seed``."""
-    state = folded(np.full(1, seed, np.uint64), np.uint64(axis))
-    return folded(folded(state, rows.astype(np.uint64)), columns.astype(np.uint64))
+    return fold(np.full(1, seed, np.uint64), axis, rows, columns)
 
 
 def _grid_points(job: np.void) -> Array:

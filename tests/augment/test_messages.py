@@ -34,6 +34,7 @@ from medshard.augment import (
     compile_operations,
 )
 from medshard.errors import LoaderError
+from medshard.testing.operation_examples import EXAMPLES
 
 # torchvision.transforms.v2, 0.16 to 0.24: arguments in their order, with defaults. Left out there and here:
 # interpolation and antialias (always bilinear and antialiased), inplace (never).
@@ -88,30 +89,11 @@ def test_the_table_above_is_what_an_installed_torchvision_says(name: str) -> Non
 
 
 def test_every_operation_is_a_frozen_record_that_pickles() -> None:
-    operations: list[Operation] = [
-        TakeSlice("y", "random"),
-        Resize(40, max_size=60),
-        CenterCrop([32]),
-        RandomResizedCrop((3, 4)),
-        RandomHorizontalFlip(),
-        RandomVerticalFlip(p=0.1),
-        Rot90(3),
-        RandomRot90((0, 2)),
-        Letterbox((8, 9), 0.5),
-        Pad([1, 2]),
-        RandomCrop(8, padding=2),
-        RandomRotation(15),
-        RandomAffine((-5, 9), translate=(0.1, 0.1)),
-        ElasticTransform((5.0, 6.0)),
-        MultiCrop(n_local=3),
-        Window(-100, 200),
-        Normalize([0.5], [0.5]),
-    ]
     public = {kind for kind in vars(augment).values() if isinstance(kind, type) and issubclass(kind, Operation)}
-    assert {type(operation) for operation in operations} == public - {Operation}, "one of each"
-    for operation in operations:
+    assert {type(operation) for operation in EXAMPLES} == public - {Operation}
+    for operation in EXAMPLES:
         assert pickle.loads(pickle.dumps(operation)) == operation
-        name = dataclasses.fields(operation)[0].name
+        name = next((field.name for field in dataclasses.fields(operation)), "p")
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(operation, name, None)
 

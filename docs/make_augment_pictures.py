@@ -1,0 +1,144 @@
+"""Makes docs/pictures/augment/ and the list of operations in docs/augment.md from the registry of operations.
+
+    python docs/make_augment_pictures.py
+
+Each picture has the crop without the operation on the left and with it on the right, both through the native engine.
+The pictures are real: a CT slice that the pydicom package carries, and an immunohistochemical section that scikit-image
+carries (no known copyright restrictions). A new operation appears by itself once it has an example in
+medshard/testing/operation_examples.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from medshard import augment
+from medshard.augment import Operation, Resize, Window
+from medshard.augment.spatial import Spatial
+from medshard.augment.views import output_size
+from medshard.testing.operation_examples import EXAMPLES
+from medshard.testing.operation_paths import OperationPath, operation_paths
+from medshard.testing.preview import preview
+
+DOCS = Path(__file__).resolve().parent
+PAGE, PICTURES = DOCS / "augment.md", DOCS / "pictures" / "augment"
+BEGIN, END = "<!-- operations -->\n", "<!-- end of operations -->\n"
+
+EDGE, GAP = 160, 6
+ON_CT = ("Window", "PercentileNormalize", "ZScoreNormalize", "Normalize", "CLAHE", "RandomGamma", "GaussianNoise")
+STAGES = {
+    "volume": "Volume: what is read",
+    "geometry": "Geometry: where pixels lie",
+    "neighbourhood": "Neighbourhood: a pixel and those around it",
+    "pointwise": "Pointwise: a value by itself",
+}
+
+
+def ct_slice() -> NDArray[np.int16]:
+    """(128, 128), HU."""
+    from pydicom import examples
+
+    dataset = examples.ct
+    slope, intercept = float(dataset.RescaleSlope), float(dataset.RescaleIntercept)
+    return (dataset.pixel_array * slope + intercept).astype(np.int16)
+
+
+def section() -> NDArray[np.uint8]:
+    """(200, 200, 3)."""
+    from skimage import data
+
+    return np.ascontiguousarray(data.immunohistochemistry()[60:260, 200:400])
+
+
+def shown(values: NDArray[np.float32], role: str) -> NDArray[np.uint8]:
+    """(3, H, W) as pixels; values of any range from -2 to 2."""
+    unit = (values + 2) / 4 if role == "ends" else values
+    return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
+
+
+def draw(operation: Operation) -> Image.Image | None:
+    """Without and with the operation, side by side; None for what has no pixels."""
+    name = type(operation).__name__
+    if operation.stage == "volume":
+        return None
+    on_ct = name in ON_CT
+    picture: NDArray[np.generic] = ct_slice() if on_ct else section()
+    sized = isinstance(operation, Spatial) and (operation.resamples or output_size([operation]) is not None)
+    begin: list[Operation] = [] if sized else [Resize((EDGE, EDGE))]
+    window: list[Operation] = [Window(-1000, 1000)] if on_ct else []
+    maps = getattr(operation, "role", "") == "maps"
+    without = shown(preview(picture, [Resize((EDGE, EDGE)), *window]), "")
+    after = preview(picture, [*begin, *([] if maps else window), operation])
+    with_it = shown(after, getattr(operation, "role", ""))
+    both = Image.new("RGB", (2 * EDGE + GAP, EDGE), "white")
+    both.paste(Image.fromarray(without), (0, 0))
+    both.paste(Image.fromarray(with_it), (EDGE + GAP, 0))
+    return both
+
+
+def save(picture: Image.Image, to: Path | IO[bytes]) -> None:
+    """As the JPEG that the page shows."""
+    picture.save(to, "JPEG", quality=85)
+
+
+def described(kind: type[Operation]) -> str:
+    """The docstring as Markdown: paragraphs, and a list of arguments."""
+    text = inspect.getdoc(kind) or ""
+    body, _, arguments = text.partition("\n\nArgs:\n")
+    body = body.replace("``", "`")
+    listed = re.sub(r"\n {8,}", " ", "\n" + arguments).strip()
+    items = [re.sub(r"^ *([\w, ]+): ", r"- `\1`: ", line).replace("``", "`") for line in listed.splitlines()]
+    return "\n\n".join(part for part in (body, "\n".join(items)) if part)
+
+
+def rules(path: OperationPath) -> str:
+    """Ranges, order, what refuses it, what does it."""
+    told = [f"Values: {path.values}."] if path.values else []
+    if path.stage in ("neighbourhood", "pointwise"):
+        told.append("A flip may stand after it." if path.flip_after else "Flips stand before it.")
+    told.append(f"Kept from items whose text refuses `{path.refused}`." if path.refused else "No text refuses it.")
+    levels = "C++ at every SIMD level" if path.simd else "C++" if path.cpp else "Python, once a picture"
+    told.append(f"Done in {levels}. Compared with {path.oracle}.")
+    return " ".join(told)
+
+
+def listing() -> str:
+    """The generated part of the page."""
+    examples = {type(operation).__name__: operation for operation in EXAMPLES}
+    parts: list[str] = []
+    stage = ""
+    for path in operation_paths():
+        if path.stage != stage:
+            stage = path.stage
+            parts.append(f"## {STAGES[stage]}")
+        operation = examples[path.name]
+        arguments = path.arguments.replace("(0.75, 1.3333333333333333)", "(3/4, 4/3)")
+        parts.append(f"### {path.name}\n\n`{path.name}{arguments}`\n\n{described(getattr(augment, path.name))}")
+        parts.append(rules(path))
+        if path.stage != "volume":
+            given = repr(operation).replace("(0.75, 1.3333333333333333)", "(3/4, 4/3)")
+            parts.append(f"![{path.name}](pictures/augment/{path.name}.jpg)\n\n`{given}`")
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Draw all pictures and write the list."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    for operation in EXAMPLES:
+        both = draw(operation)
+        if both is not None:
+            save(both, PICTURES / f"{type(operation).__name__}.jpg")
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(before + BEGIN + "\n" + listing() + "\n" + END + after, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

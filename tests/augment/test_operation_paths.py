@@ -1,0 +1,84 @@
+"""``medshard ops`` tells the truth: what it says there is of an operation is there, and works."""
+
+from __future__ import annotations
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import medshard.augment as augment
+from medshard.augment import Operation, Resize, TakeSlice
+from medshard.augment.steps import Step
+from medshard.cli.ops import command
+from medshard.engine import features
+from medshard.testing import reference, reference_geometry, reference_neighbourhood, reference_values
+from medshard.testing.operation_examples import EXAMPLES
+from medshard.testing.operation_paths import operation_paths
+from medshard.testing.preview import preview
+
+PATHS = {path.name: path for path in operation_paths()}
+PICTURE = np.random.default_rng(0).integers(0, 256, (200, 180, 3)).astype(np.uint8)
+SIZED = {"Resize", "Letterbox", "CenterCrop", "RandomCrop", "RandomResizedCrop", "MultiCrop"}
+
+
+def test_every_public_operation_is_listed_once_and_has_an_oracle() -> None:
+    public = {kind.__name__ for kind in vars(augment).values() if inspect.isclass(kind) and issubclass(kind, Operation)}
+    assert PATHS.keys() == public - {"Operation"}
+    assert len(operation_paths()) == len(PATHS)
+    assert [name for name, path in PATHS.items() if not path.oracle] == []
+
+
+def test_every_operation_on_pixels_is_done_by_the_engine_and_has_a_reference() -> None:
+    modules = (reference, reference_geometry, reference_values, reference_neighbourhood)
+    for name, path in PATHS.items():
+        if path.stage == "volume":  # says which plane is read; no pixel is touched
+            assert not path.cpp
+            continue
+        assert path.cpp, name
+        assert any(path.numpy in module.__all__ for module in modules), name
+
+
+@pytest.mark.parametrize("operation", EXAMPLES, ids=lambda operation: type(operation).__name__)
+def test_an_operation_that_has_a_native_path_changes_the_picture_on_it(operation: Operation) -> None:
+    if isinstance(operation, TakeSlice):
+        return
+    name = type(operation).__name__
+    size = (96, 96) if "Rot90" in name else (96, 80)
+    listed = [operation] if name in SIZED else [Resize(size), operation]
+    seen = preview(PICTURE, listed)
+    still = preview(PICTURE, [Resize(seen.shape[1:])])
+    if name == "Resize":
+        assert seen.shape == (3, 160, 120)
+    else:
+        assert abs(seen - still).mean() > 0.002, "it does nothing"
+
+
+def test_simd_is_said_of_loops_that_are_compiled_for_each_level() -> None:
+    levels = tuple(features()["simd_levels"])
+    assert {path.simd for path in PATHS.values()} == {levels, ()}
+    assert {name for name, path in PATHS.items() if not path.simd} == {"TakeSlice", "CLAHE", "JPEG", "RandomErasing"}
+    assert not any(path.cuda for path in PATHS.values()) or features()["cuda"]
+
+
+def test_the_command_prints_a_line_an_operation() -> None:
+    printed = CliRunner().invoke(command, []).output.splitlines()
+    assert printed[0].split() == ["operation", "stage", "numpy", "reference", "C++", "SIMD", "CUDA"]
+    assert [line.split()[0] for line in printed[1:]] == list(PATHS)
+    stages = [line.split()[1] for line in printed[1:]]
+    assert stages == sorted(stages, key=["volume", "geometry", "neighbourhood", "pointwise"].index)
+
+
+def test_the_command_prints_json() -> None:
+    told = json.loads(CliRunner().invoke(command, ["--json"]).output)
+    by_name = {entry["name"]: entry for entry in told}
+    assert by_name.keys() == PATHS.keys()
+    blur = by_name["GaussianBlur"]
+    assert (blur["stage"], blur["numpy"], blur["cpp"], blur["cuda"]) == ("neighbourhood", "gaussian_blur", True, False)
+    assert (blur["values"], blur["refused"], blur["flip_after"]) == ("any", "intensity", True)
+    assert by_name["RandomErasing"]["refused"] == "crop"
+    assert by_name["Window"]["values"] == "stored → 0..1"
+    steps = {type(operation).__name__ for operation in EXAMPLES if isinstance(operation, Step)}
+    assert {name for name, entry in by_name.items() if entry["values"]} == steps

@@ -14,6 +14,7 @@ from medshard.augment import (
     ColorJitter,
     GaussianBlur,
     GaussianNoise,
+    MultiCrop,
     Normalize,
     Operation,
     RandomErasing,
@@ -27,6 +28,7 @@ from medshard.augment import (
     compile_operations,
 )
 from medshard.augment.geometry import FREE
+from medshard.augment.steps import Step
 from medshard.corpus.corpus import Corpus
 from medshard.errors import LoaderError
 from medshard.loader.conversation import ItemText
@@ -165,7 +167,8 @@ def test_holes_stay_off_the_regions_of_the_delivered_picture() -> None:
 
 
 def test_a_shorter_batch_draws_the_same_for_each_item() -> None:
-    compiled = compile_operations(STEPS)
+    geometry = MultiCrop(global_size=24, local_size=24, n_global=1, n_local=1)
+    compiled = compile_operations([geometry, *(step for step in STEPS if isinstance(step, Step))])
     lines = [ItemLine(item, item, "", "", Part(0, 0, 0, 0), None, None) for item in range(40)]
     plans = [PixelPlan(None)] * 40
     whole = draw_item_values(lines, with_keeps(40), plans, compiled, 3, 7, 2)

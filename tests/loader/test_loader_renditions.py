@@ -137,6 +137,12 @@ def test_the_smallest_level_with_a_pixel_for_each_of_the_output(
     assert smallest_enough(line(), PixelPlan(geometry), 1.0).factor == 1  # type: ignore[union-attr]
 
 
+def test_what_warps_or_has_a_border_reads_the_picture() -> None:
+    for fields in ({"extent": (-4, 0, 804, 800)}, {"grid": (100, 100)}):
+        geometry = sampling((0, 0, 800, 800), (0, 0, 800, 800), 100, **fields)
+        assert smallest_enough(line(2, 4, 8), PixelPlan(geometry), 1.0) == line().part
+
+
 def test_more_pixels_for_each_of_the_output_take_a_larger_level(large: Corpus) -> None:
     whole, of_whole = batches(large, 48, renditions=None)
     near, of_near = batches(large, 48, renditions=1.0)

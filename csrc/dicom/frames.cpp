@@ -45,22 +45,6 @@ void interleave(const std::uint8_t* planes, std::size_t pixels, std::size_t chan
   }
 }
 
-// What libjpeg takes the three components of a JPEG for, and what pydicom does (DICOM's
-// PhotometricInterpretation, corrected by the stream). Only where both agree is the picture that we give the
-// one that the file means.
-bool jpeg_colours_agree(const decode::JpegMarkers& markers, const std::string& photometric) {
-  const auto named = [&](const char* ids) { return std::equal(ids, ids + 3, markers.ids); };
-  bool taken_as_ybr = true;
-  if (!markers.jfif && markers.adobe >= 0) {
-    taken_as_ybr = markers.adobe != 0;
-  } else if (!markers.jfif) {
-    taken_as_ybr = !named("RGB");
-  }
-  const bool meant_as_rgb = named("RGB") || named("rgb");
-  const bool meant_as_ybr = !meant_as_rgb && (markers.jfif || is_ybr_full(photometric));
-  return taken_as_ybr == meant_as_ybr;
-}
-
 }  // namespace
 
 Frames::Frames(const File& file) : file_(file) {
@@ -132,7 +116,7 @@ ValueType Frames::type_of(const Wanted& wanted) const {
 void Frames::read(int frame, const Wanted& wanted, std::uint8_t* out, Scratch& scratch) const {
   decode::Request request;
   request.max_pixels = static_cast<std::uint64_t>(file_.rows) * file_.columns;
-  const Stored found = stored(frame, request, wanted.as_rgb, scratch);
+  const Stored found = stored(frame, request, scratch);
   Mapping mapping;
   mapping.used_bits = found.used_bits;
   mapping.is_signed = file_.is_signed;
@@ -154,7 +138,7 @@ void Frames::read_part(const decode::Request& request, decode::Pixels& out, Scra
   if (file_.photometric == "PALETTE COLOR") {
     throw DecodeError("DICOM: colours of a palette are made by the reader, not sampled from the file");
   }
-  const Stored found = stored(request.frame, request, true, scratch);
+  const Stored found = stored(request.frame, request, scratch);
   out.width = found.width;
   out.height = found.height;
   out.channels = file_.samples;
@@ -179,8 +163,7 @@ void Frames::read_part(const decode::Request& request, decode::Pixels& out, Scra
   if (found.is_ybr) ybr_to_rgb(out.bytes.data(), part.count / 3);
 }
 
-Frames::Stored Frames::stored(int frame, const decode::Request& request, bool as_rgb,
-                              Scratch& scratch) const {
+Frames::Stored Frames::stored(int frame, const decode::Request& request, Scratch& scratch) const {
   if (frame < 0 || frame >= file_.frames) {
     throw DecodeError("DICOM: frame " + std::to_string(frame) + " of " + std::to_string(file_.frames) +
                       " is asked for");
@@ -194,7 +177,7 @@ Frames::Stored Frames::stored(int frame, const decode::Request& request, bool as
   } else if (file_.coding == Coding::rle) {
     found = run_length(joined(frame, scratch), scratch);
   } else {
-    return coded(joined(frame, scratch), request, as_rgb, scratch);
+    return coded(joined(frame, scratch), request, scratch);
   }
   found.width = width;
   found.height = height;
@@ -315,8 +298,7 @@ Frames::Stored Frames::run_length(const Span& coded, Scratch& scratch) const {
   return found;
 }
 
-Frames::Stored Frames::coded(const Span& coded, const decode::Request& request, bool as_rgb,
-                             Scratch& scratch) const {
+Frames::Stored Frames::coded(const Span& coded, const decode::Request& request, Scratch& scratch) const {
   decode::Pixels& pixels = scratch.pixels;
   Stored found;
   decode::JpegMarkers markers;
@@ -331,18 +313,16 @@ Frames::Stored Frames::coded(const Span& coded, const decode::Request& request, 
     if (file_.samples == 3) found.is_ybr = !named && (found.is_ybr || markers.jfif);
   }
   switch (file_.coding) {
-    case Coding::jpeg:
-      if (file_.samples == 3 && !jpeg_colours_agree(markers, file_.photometric)) {
-        throw DecodeError("DICOM: PhotometricInterpretation and the JPEG stream disagree on its colours");
-      }
-      if (found.is_ybr && !as_rgb)
-        throw DecodeError("DICOM: the stored colours of a JPEG stream are not given");
+    case Coding::jpeg: {
+      // Which colours they are is DICOM's to say, as for every other coding.
+      decode::Request components = request;
+      components.colour = decode::Request::Colour::none;
       reduce = static_cast<std::uint32_t>(request.reduce);
-      decode::decode_jpeg(coded.data, coded.size, request, pixels);
-      pixels.precision = pixels.bits;
-      found.is_ybr = false;
+      decode::decode_jpeg(coded.data, coded.size, components, pixels);
+      pixels.precision = markers.precision;
       found.used_bits = header_bits();
       break;
+    }
     case Coding::jpeg_lossless:
       decode::decode_jpeg_lossless(coded.data, coded.size, request, pixels);
       found.used_bits = header_bits();

@@ -48,10 +48,10 @@ class Frames {
     bool is_ybr = false;
   };
 
-  Stored stored(int frame, const decode::Request& request, bool as_rgb, Scratch& scratch) const;
+  Stored stored(int frame, const decode::Request& request, Scratch& scratch) const;
   Stored native(int frame, Scratch& scratch) const;
   Stored run_length(const Span& coded, Scratch& scratch) const;
-  Stored coded(const Span& coded, const decode::Request& request, bool as_rgb, Scratch& scratch) const;
+  Stored coded(const Span& coded, const decode::Request& request, Scratch& scratch) const;
   Span joined(int frame, Scratch& scratch) const;
   int header_bits() const;  // Mapping::used_bits where the header rules, not the stream
   bool is_grey() const;

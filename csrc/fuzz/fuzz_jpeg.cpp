@@ -1,5 +1,5 @@
-// JPEG: both decoders on any bytes. The first eight bytes choose reduction, colours and region; the rest is
-// the stream.
+// JPEG: both decoders on any bytes. The first eight bytes choose reduction, colours and region, the rest is
+// the stream; or a stream alone, whose last bytes choose.
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -51,15 +51,17 @@ void compare(const decode::Pixels& own, const decode::Pixels& other) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < kChoices) return 0;
+  const bool alone = data[0] == 0xFF && data[1] == 0xD8;
+  const std::uint8_t* chosen = alone ? data + size - kChoices : data;
   decode::Request request;
-  request.reduce = 1 << (data[0] % 3);
-  request.colour = static_cast<decode::Request::Colour>(data[0] / 3 % 3);
+  request.reduce = 1 << (chosen[0] % 3);
+  request.colour = static_cast<decode::Request::Colour>(chosen[0] / 3 % 3);
   request.max_pixels = kMaxPixels;
-  if (data[1] % 2 == 1) {
-    request.region = {data[2], data[3], data[2] + data[4] + 1u, data[3] + data[5] + 1u};
+  if (chosen[1] % 2 == 1) {
+    request.region = {chosen[2], chosen[3], chosen[2] + chosen[4] + 1u, chosen[3] + chosen[5] + 1u};
   }
-  const std::uint8_t* stream = data + kChoices;
-  size -= kChoices;
+  const std::uint8_t* stream = alone ? data : data + kChoices;
+  if (!alone) size -= kChoices;
   decode::Pixels own, other;
   const bool accepted = decoded(stream, size, request, own);
   request.own = false;

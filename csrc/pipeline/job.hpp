@@ -59,7 +59,7 @@ std::size_t bytes_of(Output type);
 
 struct Scratch;  // memory and clock of one thread
 
-// How many jobs from `first` on have one source, which is decoded once for all of them.
+// How many jobs from `first` on have one source, which is decoded once for all of them: at most 16.
 std::size_t same_source(const Job* jobs, std::size_t first, std::size_t count);
 
 // Decodes and resamples jobs of one source, each into its slot. `failures` has an empty text for each, which

@@ -14,6 +14,9 @@ namespace {
 
 // Memory that a thread keeps after a picture; a rare huge one does not stay.
 constexpr std::size_t kKeptBytes = 256ul << 20;
+// Jobs of one source that a thread takes at a time: a batch of one picture is still shared by threads, and
+// cancelling waits for no more.
+constexpr std::size_t kMostOfOneSource = 16;
 
 constexpr decode::Region kWhole{0, 0, 0x7FFFFFFF, 0x7FFFFFFF};
 
@@ -42,7 +45,7 @@ Source described_source(const Job* jobs, std::size_t count, const Batch& batch) 
   Source source;
   source.height = static_cast<int>(header.height);
   source.width = static_cast<int>(header.width);
-  if (!batch.nearest && header.format == decode::Format::jpeg) {
+  if (!batch.nearest && header.format == decode::Format::jpeg && header.bits == 8) {  // 12 bits: not reduced
     source.reduce = batch.reduce;
     for (std::size_t i = 0; i < count; ++i)
       source.reduce = std::min(source.reduce, reduction_of(jobs[i], batch.reduce));
@@ -158,7 +161,8 @@ std::size_t same_source(const Job* jobs, std::size_t first, std::size_t count) {
            std::equal(std::begin(one.raw), std::end(one.raw), std::begin(other.raw));
   };
   std::size_t last = first + 1;
-  while (last < count && same(jobs[last])) ++last;
+  const std::size_t end = std::min(count, first + kMostOfOneSource);
+  while (last < end && same(jobs[last])) ++last;
   return last - first;
 }
 

@@ -251,8 +251,8 @@ def _jobs_of(frames: Frames, border: Border) -> tuple[NDArray[np.void], Floats, 
             [frames.origin + frames.unit * frames.window[:, :2], frames.origin + frames.unit * frames.window[:, 2:]], 1
         )
         jobs["bounds"] = bounds
-        if bounds is not extent:
-            jobs["extent"] = extent
+        padded = (bounds != extent).any(1)
+        jobs["extent"][padded] = extent[padded]
         if frames.padded:
             jobs["inner"] = frames.real - np.tile(frames.window[:, :2], 2)
         jobs["flip_x"], jobs["flip_y"] = frames.flip[:, 0], frames.flip[:, 1]

@@ -42,13 +42,15 @@ class Work:
         return engine.submit(self.jobs, self.out.ctypes.data, LAYOUT, keep_alive=(self.sources, self.out))
 
 
-def slow(count: int) -> tuple[NDArray[np.void], NDArray[np.uint8], BatchLayout, object]:
-    """Jobs that take long, one after another."""
-    pixels = np.zeros((SLOW_EDGE, SLOW_EDGE, 3), np.uint8)
+def slow(count: int, *, one_source: bool = False) -> tuple[NDArray[np.void], NDArray[np.uint8], BatchLayout, object]:
+    """Jobs that take long, one after another; each picture begins a byte after the one before it, or all are one."""
+    pixels = np.zeros(SLOW_EDGE * SLOW_EDGE * 3 + count, np.uint8)
+    picture = pixels[: SLOW_EDGE * SLOW_EDGE * 3].reshape(SLOW_EDGE, SLOW_EDGE, 3)
     layout = BatchLayout(64, 64)
     jobs = np.zeros(count, JOB)
     for slot in range(count):
-        fill(jobs[slot], whole(pixels, (SLOW_EDGE, SLOW_EDGE), scale=1 / 255))
+        fill(jobs[slot], whole(picture, (SLOW_EDGE, SLOW_EDGE), scale=1 / 255))
+        jobs[slot]["address"] += 0 if one_source else slot
         jobs[slot]["out"] = slot * layout.slot_bytes
     jobs["height"] = jobs["width"] = 64
     out = np.full(count * layout.slot_bytes, 77, np.uint8)
@@ -117,6 +119,22 @@ def test_a_cancelled_batch_leaves_what_has_not_begun_and_the_next_is_whole() -> 
     engine.cancel(later)  # is finished: nothing happens
     with pytest.raises(ValueError, match="no batch has that ticket"):
         engine.wait(later)
+
+
+def test_a_batch_of_one_source_is_taken_in_parts_and_can_be_cancelled() -> None:
+    """Threads share it, and what has not begun never does: a thread takes at most 16 jobs at a time."""
+    jobs, out, layout, kept = slow(100, one_source=True)
+    engine = Engine(2)
+    ticket = engine.submit(jobs, out.ctypes.data, layout, keep_alive=kept)
+    while engine.counters()["jobs"] == 0:
+        time.sleep(0.002)
+    assert engine.counters()["jobs"] in (16, 32)
+    engine.cancel(ticket)
+    with pytest.raises(BatchCancelled):
+        engine.wait(ticket)
+    assert engine.counters()["jobs"] in (32, 48, 64)
+    assert (out[-layout.slot_bytes :] == 77).all()
+    assert (out[: 16 * layout.slot_bytes] == 0).all()
 
 
 def test_memory_is_held_until_no_job_needs_it() -> None:

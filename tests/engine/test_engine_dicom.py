@@ -12,14 +12,19 @@ from engine_jobs import MASK_DTYPES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jpeg_lossless_writer import write_jpeg_lossless
+from jpeg_writer import random_jpeg, segment
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom import dcmread
+from pydicom.pixels import pixel_array
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
     JPEGLosslessSV1,
     RLELossless,
 )
@@ -243,13 +248,54 @@ def test_jpeg_2000_regions_and_reductions(dtype: str) -> None:
     np.testing.assert_array_equal(sampled(data, box=(20, 30, 60, 66)), sampled(stored, box=(20, 30, 60, 66)))
 
 
+def adobe(transform: int) -> bytes:
+    return segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform]))
+
+
+@pytest.mark.parametrize("photometric", ["RGB", "YBR_FULL", "YBR_FULL_422"])
+def test_the_header_says_which_colours_a_jpeg_has(photometric: str) -> None:
+    """Marks of the stream do not, and pydicom does not heed them either; stored colours are the components."""
+    size = (24, 40)
+    read = []
+    for marks in (b"", adobe(0), adobe(1)):
+        frame = random_jpeg(size, [(1, 1)] * 3, amplitude=10, before=marks)
+        dataset = image(np.zeros((*size, 3), np.uint8), PhotometricInterpretation=photometric)
+        data = encapsulated(dataset, JPEGBaseline8Bit, [frame])
+        read.append(read_dicom_frames(data)[0])
+        parsed = dcmread(io.BytesIO(data))
+        np.testing.assert_allclose(read[-1].astype(int), pixel_array(parsed).astype(int), rtol=0, atol=3)
+        stored = read_dicom_frames(data, as_rgb=False)[0]
+        np.testing.assert_allclose(stored.astype(int), pixel_array(parsed, raw=True).astype(int), rtol=0, atol=3)
+        assert np.array_equal(stored, read[-1]) == (photometric == "RGB")
+    assert np.array_equal(read[0], read[1])
+    assert np.array_equal(read[0], read[2])
+
+
+def test_a_jpeg_of_twelve_bits_is_sampled_at_its_own_size() -> None:
+    """Also where the output needs less than half of it; alone, in a DICOM file, and as its pixels."""
+    size, box = (80, 96), (0, 0, 96, 80)
+    frame = random_jpeg(size, [(1, 1)], precision=12, amplitude=400)
+    pixels = decode_image(frame)
+    assert pixels.max() > 3000
+    data = encapsulated(image(np.zeros(size, np.uint16), bits=12), JPEGExtended12Bit, [frame])
+    assert np.array_equal(read_dicom_frames(data)[0], pixels)
+    expected = sampled(pixels, box=box)
+    for source in (frame, data):
+        np.testing.assert_array_equal(sampled(source, box=box, reduce=4), expected)
+
+
 # -- sampling --------------------------------------------------------------------------------------------------------
 
 
 def sampled(
-    source: bytes | NDArray[np.generic], *, frame: int = 0, box: tuple[int, int, int, int], bias: float = 0.0
+    source: bytes | NDArray[np.generic],
+    *,
+    frame: int = 0,
+    box: tuple[int, int, int, int],
+    bias: float = 0.0,
+    reduce: int = 1,
 ) -> NDArray[np.generic]:
-    layout = BatchLayout(9, 11, channels=1, clamp=False, reduce=1)
+    layout = BatchLayout(9, 11, channels=1, clamp=False, reduce=reduce)
     job = np.zeros(1, JOB)
     if isinstance(source, bytes):
         job["address"], job["size"], job["raw"] = address_of(source), len(source), (frame, 0, 0)

@@ -171,6 +171,9 @@ def test_twelve_bits() -> None:
     assert int(whole.max()) > 3000
     (x0, y0, x1, y1), part = decoded(stream, own=True, region=(3, 5, 30, 60))
     assert np.array_equal(part, whole[y0:y1, x0:x1])
+    scan = stream.index(b"\xff\xda\0\x0c\3") + 11
+    assert stream[scan : scan + 2] == b"\0\x3f"
+    assert np.array_equal(decode_image(stream[: scan + 1] + b"\0" + stream[scan + 2 :]), whole), "a last of 0 means 63"
     with pytest.raises(DecodeError, match="12 bits is damaged"):
         decode_image(stream[: len(stream) // 2])
     with pytest.raises(DecodeError, match=r"12 bits is .*subsampled"):

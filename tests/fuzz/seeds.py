@@ -1,4 +1,4 @@
-"""Inputs that fuzz targets start from: small streams of every kind, painted here, and real files of a named folder.
+"""Inputs that fuzz targets start from: small streams painted here, pydicom's own files, real files of a named folder.
 
 Of a real file only what a target reads: the frames of DICOM files go to the targets of their codecs.
 """
@@ -11,16 +11,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import generate_frames
-from pydicom.uid import ExplicitVRLittleEndian, JPEGLossless, JPEGLosslessSV1, RLELossless, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSTransferSyntaxes,
+    RLELossless,
+    SecondaryCaptureImageStorage,
+)
 
 __all__ = ["write_seeds"]
 
-TARGETS = ("fuzz_jpeg", "fuzz_png", "fuzz_dicom", "fuzz_rle", "fuzz_jpeg_lossless")
+TARGETS = ("fuzz_jpeg", "fuzz_png", "fuzz_dicom", "fuzz_rle", "fuzz_jpeg_lossless", "fuzz_jpegls")
 _MOST_BYTES = 32 * 1024  # larger ones are slow, and have no other kinds of bytes
 _MOST_REAL = 150  # of a target
 
@@ -85,14 +94,30 @@ def _dicom_files() -> Iterator[bytes]:
         yield stream.getvalue()
 
 
-_CODECS = {JPEGLossless: "fuzz_jpeg_lossless", JPEGLosslessSV1: "fuzz_jpeg_lossless", RLELossless: "fuzz_rle"}
+_PYDICOMS = Path(pydicom.__file__).parent / "data" / "test_files"
+_CODECS = {
+    **dict.fromkeys((JPEGLossless, JPEGLosslessSV1), "fuzz_jpeg_lossless"),
+    **dict.fromkeys(JPEGLSTransferSyntaxes, "fuzz_jpegls"),
+    RLELossless: "fuzz_rle",
+}
+
+
+def _frame_input(data: Dataset) -> Iterator[tuple[str, bytes]]:
+    """The first frame, to its codec's target; JPEG 2000 has none."""
+    syntax = data.file_meta.TransferSyntaxUID
+    if not syntax.is_compressed or syntax in JPEG2000TransferSyntaxes or "PixelData" not in data:
+        return
+    frame = next(generate_frames(data.PixelData, number_of_frames=1))
+    if syntax == RLELossless:  # which begins with its numbers of segments and of pixels (fuzz_rle.cpp)
+        segments = data.SamplesPerPixel * data.BitsAllocated // 8
+        frame = bytes([segments - 1]) + (data.Rows * data.Columns - 1).to_bytes(2, "big") + frame
+    yield _CODECS.get(syntax, "fuzz_jpeg"), frame
 
 
 def _kinds_of(stream: bytes) -> Iterator[tuple[str, bytes]]:
     """(target, input) of a file."""
     if stream[:3] == b"\xff\xd8\xff":
         yield "fuzz_jpeg", stream
-        yield "fuzz_jpeg_lossless", stream
     elif stream[:4] == b"\x89PNG":
         yield "fuzz_png", stream
     elif stream[128:132] == b"DICM":
@@ -100,11 +125,7 @@ def _kinds_of(stream: bytes) -> Iterator[tuple[str, bytes]]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                data = dcmread(io.BytesIO(stream))
-                syntax = data.file_meta.TransferSyntaxUID
-                if syntax.is_compressed and "PixelData" in data:
-                    frame = next(generate_frames(data.PixelData, number_of_frames=1))
-                    yield _CODECS.get(syntax, "fuzz_jpeg"), frame
+                yield from _frame_input(dcmread(io.BytesIO(stream)))
         except Exception:  # noqa: BLE001 - a damaged file has no frames to give
             return
 
@@ -132,8 +153,9 @@ def write_seeds(folder: Path, real: Path | None = None) -> None:
     painted = [pair for stream in (*_jpegs(), *_pngs(), *_dicom_files()) for pair in _kinds_of(stream)]
     for number, (target, stream) in enumerate(painted):
         (folder / target / f"painted-{number:03d}").write_bytes(stream)
-    taken = dict.fromkeys(TARGETS, 0)
-    for target, stream in _real_files(real) if real is not None else ():
-        if len(stream) <= _MOST_BYTES and taken[target] < _MOST_REAL:
-            (folder / target / f"real-{taken[target]:03d}").write_bytes(stream)
-            taken[target] += 1
+    for name, place in (("pydicom", _PYDICOMS), ("real", real)):
+        taken = dict.fromkeys(TARGETS, 0)
+        for target, stream in _real_files(place) if place is not None else ():
+            if len(stream) <= _MOST_BYTES and taken[target] < _MOST_REAL:
+                (folder / target / f"{name}-{taken[target]:03d}").write_bytes(stream)
+                taken[target] += 1

@@ -13,6 +13,7 @@ from PIL import Image
 from medshard.augment import RandomHorizontalFlip, RandomResizedCrop, Resize
 from medshard.augment.geometry import Geometry
 from medshard.corpus.corpus import Corpus, open_corpus
+from medshard.engine import JOB
 from medshard.errors import LoaderError
 from medshard.loader.loader import Loader
 from medshard.loader.pixels import PixelPlan, smallest_enough
@@ -105,6 +106,17 @@ def line(*factors: int) -> MediumLine:
     return MediumLine("image", "image", "YX", (800, 800), "uint8", 8, None, Part(0, 0, 1, 0), None, levels)
 
 
+def sampling(
+    box: tuple[float, float, float, float], bounds: tuple[int, int, int, int], size: int, **fields: object
+) -> Geometry:
+    """A box of the stored picture that fills a square."""
+    job = np.zeros((), JOB)
+    job["box"], job["bounds"], job["height"], job["width"] = box, bounds, size, size
+    for name, value in fields.items():
+        job[name] = value
+    return Geometry(job[()], np.zeros((2, 3)))
+
+
 @pytest.mark.parametrize(
     ("box", "size", "expected"),
     [
@@ -118,11 +130,17 @@ def line(*factors: int) -> MediumLine:
 def test_the_smallest_level_with_a_pixel_for_each_of_the_output(
     box: tuple[float, float, float, float], size: int, expected: int
 ) -> None:
-    geometry = Geometry(box, (0, 0, 800, 800), False, False, size, size)
+    geometry = sampling(box, (0, 0, 800, 800), size)
     part = smallest_enough(line(2, 4, 8), PixelPlan(geometry), 1.0)
     assert part is not None
     assert part.factor == expected
     assert smallest_enough(line(), PixelPlan(geometry), 1.0).factor == 1  # type: ignore[union-attr]
+
+
+def test_what_warps_or_has_a_border_reads_the_picture() -> None:
+    for fields in ({"extent": (-4, 0, 804, 800)}, {"grid": (100, 100)}):
+        geometry = sampling((0, 0, 800, 800), (0, 0, 800, 800), 100, **fields)
+        assert smallest_enough(line(2, 4, 8), PixelPlan(geometry), 1.0) == line().part
 
 
 def test_more_pixels_for_each_of_the_output_take_a_larger_level(large: Corpus) -> None:
@@ -138,7 +156,7 @@ def test_more_pixels_for_each_of_the_output_take_a_larger_level(large: Corpus) -
 
 
 def test_a_box_lies_where_it_lay_in_the_picture() -> None:
-    geometry = Geometry((3.0, 5.0, 41.0, 29.0), (3, 5, 41, 29), True, False, 8, 8)
+    geometry = sampling((3.0, 5.0, 41.0, 29.0), (3, 5, 41, 29), 8, flip_x=True)
     half = geometry.reduced(2)
     assert half.box_xyxy == (1.5, 2.5, 20.5, 14.5)
     assert half.bounds_xyxy == (1, 2, 21, 15)

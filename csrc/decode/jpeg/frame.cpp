@@ -109,7 +109,9 @@ bool read_scan_header(Body body, Frame& frame) {
     }
   }
   const int first = body.byte(), last = body.byte(), bits = body.byte();
-  frame.whole_scan = frame.whole_scan && first == 0 && last == 63 && bits == 0;
+  // Writers of 12 bits, such as that of NEMA's reference files, say 0 and mean 63; libjpeg does not look.
+  const bool all = last == 63 || (last == 0 && is_sequential_12bit(frame));
+  frame.whole_scan = frame.whole_scan && first == 0 && all && bits == 0;
   return true;
 }
 

@@ -39,7 +39,7 @@ def _decoders(extension: str) -> dict[str, Decoder]:
         return cv2.imdecode(np.frombuffer(stream, np.uint8), flag)
 
     def simple_half(stream: bytes) -> Any:
-        height, width, colour, _ = simplejpeg.decode_jpeg_header(stream)
+        height, _, colour, _ = simplejpeg.decode_jpeg_header(stream)
         return simplejpeg.decode_jpeg(stream, colour if colour == "GRAY" else "RGB", min_height=-(-height // 2))
 
     def simple(stream: bytes) -> Any:

@@ -143,7 +143,7 @@ def _by_kernel(name: str, cases: Sequence[Case], size: int) -> Iterator[NDArray[
         if name.startswith("simplejpeg") and path.lower().endswith(".png"):
             yield None
         else:
-            yield run(Path(path).read_bytes(), lambda width, height, crop=crop: crop)
+            yield run(Path(path).read_bytes(), lambda *_, crop=crop: crop)
 
 
 def _by_engine(reduce: int, cases: Sequence[Case], size: int, top: int) -> Iterator[NDArray[Any] | None]:

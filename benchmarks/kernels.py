@@ -1,7 +1,7 @@
 """Ways to decode a picture and bring a part of it to size, as recipes for the peers do it.
 
-A kernel takes the compressed bytes, asks where to cut, and returns (size, size, 3) uint8, or (size, size) of 16-bit grey
-(uint16, or float32 where its resize has no other type).
+A kernel takes the compressed bytes, asks where to cut, and returns (size, size, 3) uint8, or (size, size) of 16-bit
+grey (uint16, or float32 where its resize has no other type).
 """
 
 from __future__ import annotations

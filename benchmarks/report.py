@@ -70,8 +70,8 @@ def plot(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(9, 0.6 + 0.28 * len(shown)))
     medians = [row["median"] for row in shown]
     whiskers = [
-        [row["median"] - min(row["rates"]) for row in shown],
-        [max(row["rates"]) - row["median"] for row in shown],
+        [max(0.0, row["median"] - min(row["rates"])) for row in shown],
+        [max(0.0, max(row["rates"]) - row["median"]) for row in shown],
     ]
     colours = ["#1f6f8b" if row["contestant"].startswith("medshard") else "#b0b7bd" for row in shown]
     axes.barh(range(len(shown)), medians, xerr=whiskers, color=colours, error_kw={"lw": 1})

@@ -291,6 +291,7 @@ def main() -> None:
             if name == "A" and any(line["rates"] for line in rows):
                 target = PLOT if options.write_docs else options.folder / PLOT.name
                 report.plot([line for line in rows if line["threads"] == options.threads], rows_title(name), target)
+                pages[name] = f"![samples a second on workload A]({PLOT.name})\n\n{pages[name]}"
         else:
             section = {"fidelity": real_fidelity, "codecs": run_codecs, "C": run_dicom}[name]
             pages[name] = section(options)

@@ -23,7 +23,7 @@ def version(task: Task) -> str:
 
 def prepare(workload: Workload) -> None:
     """The index files of its tool wds2idx."""
-    import nvidia.dali.tools.wds2idx as tool
+    import wds2idx as tool  # the distribution has it beside nvidia.dali
 
     folder = Path(workload.folder, "dali")
     folder.mkdir(exist_ok=True)

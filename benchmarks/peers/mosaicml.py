@@ -13,7 +13,7 @@ from workloads import Workload
 from peers import Task, version_of
 
 DISTRIBUTION = "mosaicml-streaming"
-IMPORTS = ("torch", "streaming")
+IMPORTS = ("torch", "peers.torchvision_without_cuda", "streaming")
 SETTINGS = "MDSWriter of the compressed bytes; StreamingDataset(local, shuffle=True, batch_size) in StreamingDataLoader"
 
 
@@ -22,6 +22,7 @@ def version(task: Task) -> str:
 
 
 def prepare(workload: Workload) -> None:
+    import peers.torchvision_without_cuda  # noqa: F401
     from streaming import MDSWriter
 
     folder = Path(workload.folder, "mds")

@@ -224,7 +224,7 @@ def run_workload(name: str, options: argparse.Namespace) -> tuple[list[dict[str,
 def measure_fidelity(workload: Workload, count: int, options: argparse.Namespace) -> dict[str, fidelity.Fidelity]:
     cases = fidelity.workload_cases(workload, count)
     routes = fidelity_routes(workload)
-    return fidelity.measure(cases, options.folder / "fidelity", workload.size, workload.top, routes)
+    return fidelity.measure(cases, options.folder / f"fidelity-{workload.name}", workload.size, workload.top, routes)
 
 
 def real_fidelity(options: argparse.Namespace) -> str:
@@ -234,7 +234,7 @@ def real_fidelity(options: argparse.Namespace) -> str:
     cases = fidelity.real_cases(shared, workload, 60 if options.quick else 1000)
     if not cases:
         return f"Real files: left out, as $MEDSHARD_SHARED names no folder with data (looked at {shared.name}/data)."
-    told = fidelity.measure(cases, options.folder / "fidelity", 224, 255, fidelity_routes(workload))
+    told = fidelity.measure(cases, options.folder / "fidelity-real", 224, 255, fidelity_routes(workload))
     return report.markdown(("route", "crops", "median / worst, dB", "mean shift"), _fidelity_lines(told))
 
 

@@ -22,8 +22,9 @@ def version(task: Task) -> str:
 
 
 def prepare(workload: Workload) -> None:
-    import peers.torchvision_without_cuda  # noqa: F401
     from streaming import MDSWriter
+
+    import peers.torchvision_without_cuda  # noqa: F401
 
     folder = Path(workload.folder, "mds")
     if not (folder / "index.json").exists():

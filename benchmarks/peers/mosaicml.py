@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,9 +23,8 @@ def version(task: Task) -> str:
 
 
 def prepare(workload: Workload) -> None:
+    importlib.import_module("peers.torchvision_without_cuda")  # before streaming, which imports torchvision
     from streaming import MDSWriter
-
-    import peers.torchvision_without_cuda  # noqa: F401
 
     folder = Path(workload.folder, "mds")
     if not (folder / "index.json").exists():

@@ -4,6 +4,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-bench
 NATIVE := CMakeLists.txt setup.py pyproject.toml $(shell find csrc -type f)
 
 .DEFAULT_GOAL := help
@@ -17,7 +18,7 @@ help:
 	@echo "make sanitize  the engine as a C++ program under address, undefined-behaviour and thread sanitizers"
 	@echo "make fuzz SECONDS=30  every decoder on damaged streams; DATA=FOLDER adds real files to start from"
 	@echo "make wheel   a self-contained wheel in dist/, tried in a fresh environment"
-	@echo "make bench   benchmarks, peers side by side"
+	@echo "make bench   benchmarks, peers side by side, in .venv-bench (about 4 GB)"
 	@echo "make clean   remove what the others made, .venv too"
 	@echo "PYTHON=python3.12 chooses the interpreter, TORCH='torch==2.13.0 --index-url URL' the build of PyTorch."
 
@@ -97,8 +98,22 @@ wheel: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl
 	$(BIN)/python tests/wheel/try_wheel.py dist/*.whl
 
-bench: setup
-	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
+# Peers in an environment of their own. Those that exclude others go into folders of it; where one cannot be installed
+# (two are compiled, and need packages that benchmarks/README.md names) the table says so.
+$(BENCH)/.installed: benchmarks/requirements.txt $(NATIVE) | system
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -c "import torch" 2>/dev/null || $(BENCH)/bin/pip install --quiet $(TORCH)
+	$(BENCH)/bin/pip install --quiet --requirement benchmarks/requirements.txt
+	$(BENCH)/bin/pip install --quiet --editable .
+	-$(BENCH)/bin/pip install --quiet --upgrade --target $(BENCH)/extra/pillow-simd pillow-simd==12.1.1.post0
+	-$(BENCH)/bin/pip install --quiet --upgrade --target $(BENCH)/extra/dali nvidia-dali-cuda130==2.4.0
+	-$(BENCH)/bin/pip install --quiet --upgrade --no-deps --target $(BENCH)/extra/ffcv \
+	  ffcv==1.0.2 numba llvmlite pytorch-pfn-extras terminaltables fastargs assertpy
+	@touch $@
+
+# BENCH_OPTIONS="--quick" tries every cell; "--write-docs" fills in docs/performance.md.
+bench: $(BENCH)/.installed
+	$(BENCH)/bin/python benchmarks/run.py $(BENCH_OPTIONS)
 
 clean:
-	rm -rf $(VENV) build dist demo *.egg-info medshard/_engine*.so
+	rm -rf $(VENV) $(BENCH) build dist demo *.egg-info medshard/_engine*.so

@@ -7,6 +7,7 @@ same in numpy, C++ and CUDA.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
@@ -31,10 +32,19 @@ def mix(value: int) -> int:
 
 def uniform_u64(*counters: int) -> int:
     """A 64-bit integer from counters, the seed first; each is folded in with the golden-ratio increment."""
-    state = 0
+    # The draws of one item differ in the last two counters (operation, number): what is before is folded once.
+    return _folded(_folded_once(counters[:-2]), counters[-2:])
+
+
+def _folded(state: int, counters: tuple[int, ...]) -> int:
     for counter in counters:
         state = mix((state ^ (counter & _MASK)) + _GOLDEN)
     return state
+
+
+@lru_cache(maxsize=64)
+def _folded_once(counters: tuple[int, ...]) -> int:
+    return _folded(0, counters)
 
 
 def uniform(*counters: int) -> float:

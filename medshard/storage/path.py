@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from medshard.errors import StorageError
 
 __all__ = ["check_path", "check_prefix"]
+
+_CONTROL = re.compile("[\x00-\x1f\x7f]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _wrong(path: str) -> str:
@@ -18,9 +23,9 @@ def _wrong(path: str) -> str:
         return "has the segment '..'"
     if "." in segments or "" in segments:
         return "has an empty segment or the segment '.'"
-    if any(ord(letter) < 32 or ord(letter) == 127 for letter in path):
+    if _CONTROL.search(path):
         return "has a control character"
-    if any(0xD800 <= ord(letter) <= 0xDFFF for letter in path):
+    if _SURROGATE.search(path):
         return "is not valid Unicode"
     return ""
 

@@ -86,7 +86,7 @@ def test_a_damaged_tar_gives_members_or_a_corpus_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [b"\x80" + (2**62).to_bytes(11, "big"), b"\xff" * 12, b"\xff" + b"\0" * 11])
 @pytest.mark.parametrize("as_file", [True, False])
 def test_a_size_beyond_the_tar_takes_no_memory(tmp_path: Path, size: bytes, as_file: bool) -> None:
-    """Sizes in base 256: 2^62, -1 and very negative; found by the test above, which has smaller ones."""
+    """Sizes in base 256: 2^62, -1 and very negative."""
     info = tarfile.TarInfo("key.image.png")
     header = info.tobuf(format=tarfile.USTAR_FORMAT)
     tar = with_checksum(header[:124] + size + header[136:]) + bytes(3 * BLOCK_BYTES)

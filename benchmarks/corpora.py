@@ -42,7 +42,7 @@ class Variant:
 VARIANTS = {
     "unchanged": Variant("files as they are"),
     "indexed": Variant("jpeg: indexed (lossless)", media=", jpeg: indexed"),
-    "renditions": Variant("with renditions", options=("--renditions", "auto")),
+    "renditions": Variant("with renditions", options=("--renditions", "512")),
 }
 
 

@@ -156,3 +156,4 @@ class Prefetch(Generic[Step, Read, Begun, Made]):
                 self._ready.put(error)
                 return
             self._open.popleft()
+            del begun  # its memory is the consumer's alone while the next batch is waited for

@@ -12,6 +12,9 @@ from medshard.errors import LoaderError
 
 __all__ = ["SlotMemory"]
 
+_KEPT = 8
+"""Free buffers: three batches in hand and one of the trainer, each of picture and mask, may come back at once."""
+
 
 class SlotMemory:
     """Gives tensors whose values are still to be written.
@@ -34,7 +37,7 @@ class SlotMemory:
         if pin and not torch.cuda.is_available():
             raise LoaderError("pin_memory=True: torch sees no CUDA device here, so there is nothing to pin memory for")
         self.pinned = pin
-        self._ring = BufferRing()
+        self._ring = BufferRing(_KEPT)
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         """A contiguous tensor of any values."""

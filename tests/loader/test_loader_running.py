@@ -45,7 +45,7 @@ def test_of_a_hundred_kept_batches_none_changes(corpus: Corpus) -> None:
     assert len({batch["image"].data_ptr() for batch in kept}) == len(kept)
     assert [digest(batch) for batch in kept] == at_first
     del batch, kept
-    assert running.stats()["memory"]["free_buffers"] <= 4
+    assert running.stats()["memory"]["free_buffers"] <= 8, "of two hundred that came back"
 
 
 def test_batches_that_are_dropped_share_a_few_buffers(corpus: Corpus) -> None:
@@ -53,7 +53,9 @@ def test_batches_that_are_dropped_share_a_few_buffers(corpus: Corpus) -> None:
     for _ in running:
         pass
     memory = running.stats()["memory"]
-    assert memory["fresh"] <= 10, "three batches in hand and one of the trainer, each of picture and mask, and slack"
+    # Three batches in hand, one of the trainer and one that is handed over, each of picture and mask; and the last
+    # batch, which is smaller.
+    assert memory["fresh"] <= 12
     assert memory["fresh"] + memory["reused"] == 2 * len(running)
 
 

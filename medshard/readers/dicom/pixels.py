@@ -30,7 +30,8 @@ def stored_frames(dataset: Any, data: bytes, *, as_stored: bool = False) -> tupl
     """All frames: (F, Y, X) or (F, Y, X, 3), MONOCHROME1 turned over unless values are measured, colours as RGB.
 
     The native engine decodes what it can; the rest is pydicom's with its plug-ins. Both give the same values, but for
-    lossy JPEG in colour, which differs by at most 3 of 255 (rounding of the colour transform and of upsampling).
+    lossy JPEG: in colour they differ by at most 3 of 255 (rounding of the colour transform and of upsampling), of 12
+    bits by at most 1 of 4095 (rounding of the transform).
 
     Args:
         dataset: the file's header; its pixels may be left out.

@@ -55,11 +55,12 @@ class Corpus:
         return {name: self.__dict__[name] for name in ("storage", "manifest", "_rows", "_item_rows")}
 
     def _table(self, name: str) -> pa.Table:
-        # A ParquetFile over Arrow's own buffer: with a Python file, Arrow's threads may still hold it when the
-        # interpreter ends, and the process aborts.
-        data = pa.py_buffer(self.storage.read(f"{name}.parquet"))
+        # From memory that is Arrow's own: its threads may still hold it when the interpreter ends, and letting go of
+        # Python's there aborts the process.
+        owned = pa.BufferOutputStream()
+        owned.write(self.storage.read(f"{name}.parquet"))
         try:
-            table = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read()
+            table = pq.ParquetFile(pa.BufferReader(owned.getvalue()), pre_buffer=False).read()
         except (pa.ArrowException, OSError) as error:
             raise self._other_index(f"{name}.parquet", "cannot be read, being damaged or cut off") from error
         counted = self.manifest.counts[name.rpartition("/")[2]]

@@ -28,4 +28,6 @@ class Engine:
         mean: Sequence[float],
         deviation: Sequence[float],
         max_pixels: int,
+        filter: int,
+        patches: tuple[int, int, int],
     ) -> dict[int, str]: ...

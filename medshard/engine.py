@@ -18,6 +18,7 @@ __all__ = [
     "BatchLayout",
     "Engine",
     "Header",
+    "Patches",
     "crc32c",
     "decode_image",
     "encode_png",
@@ -37,14 +38,14 @@ JOB = np.dtype(
     {
         "names": [
             *("address", "size", "out", "box", "bounds", "raw", "height", "width"),
-            *("scale", "bias", "codec", "flip_x", "flip_y"),
+            *("scale", "bias", "codec", "flip_x", "flip_y", "canvas"),
         ],
         "formats": [
             *("<u8", "<u8", "<u8", ("<f8", 4), ("<i4", 4), ("<i4", 3), "<i4", "<i4"),
-            *("<f4", "<f4", "u1", "u1", "u1"),
+            *("<f4", "<f4", "u1", "u1", "u1", ("<i4", 4)),
         ],
-        "offsets": [0, 8, 16, 24, 56, 72, 84, 88, 92, 96, 100, 101, 102],
-        "itemsize": 104,
+        "offsets": [0, 8, 16, 24, 56, 72, 84, 88, 92, 96, 100, 101, 102, 104],
+        "itemsize": 120,
     }
 )
 """What is done to one sample (csrc/pipeline/job.hpp).
@@ -52,7 +53,10 @@ JOB = np.dtype(
 address, size: of the compressed stream, or of raw samples. out: bytes from the batch's first to the sample's slot. box:
 x0 y0 x1 y1 of the stored picture, continuous pixels, which fills the output. bounds: x0 y0 x1 y1, whole pixels outside
 of which nothing is read. raw: height, width, channels of raw samples. height, width: of the output. scale, bias:
-value = stored * scale + bias. codec: see ``CODECS``.
+value = stored * scale + bias. codec: see ``CODECS``. canvas: with ``Patches``, its height and width, and the row and
+column on it of the output's first pixel; what the output does not cover is black.
+
+Jobs of one compressed stream and the same bounds that follow one another decode it once.
 """
 
 CODECS = {"compressed": 0, "uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
@@ -61,6 +65,7 @@ CODECS = {"compressed": 0, "uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
 _OUTPUTS = {"float32": 0, "float16": 1, "bfloat16": 2, "uint8": 3, "int16": 4, "int32": 5}
 _OUTPUT_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "uint8": 1, "int16": 2, "int32": 4}
 _IMAGE_OUTPUTS = ("float32", "float16", "bfloat16", "uint8")
+_FILTERS = {"bilinear": 0, "bicubic": 1}
 _MASK_OUTPUTS = ("uint8", "int16", "int32")
 
 if JOB.itemsize != _engine.JOB_BYTES:
@@ -134,6 +139,27 @@ def encode_png(array: NDArray[Any], *, level: int = PNG_LEVEL) -> bytes:
 
 
 @dataclass(frozen=True)
+class Patches:
+    """How a resized picture is cut into the squares that a vision-language model takes (csrc/pipeline/patches.hpp).
+
+    Attributes:
+        edge: of a square, pixels.
+        merge: squares lie in blocks of merge x merge, block by block; 1 for row by row.
+        repeat: frames that a still picture becomes.
+
+    A square is (channels, repeat, edge, edge).
+    """
+
+    edge: int
+    merge: int = 1
+    repeat: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.edge, self.merge, self.repeat) < 1:
+            raise ValueError(f"edge, merge and repeat of patches are at least 1; found {self}")
+
+
+@dataclass(frozen=True)
 class BatchLayout:
     """How a batch lies in memory, and what values become.
 
@@ -149,6 +175,9 @@ class BatchLayout:
         mean, deviation: then (value - mean) / deviation; one number, or one a channel; of float types only.
         reduce: a JPEG of which the output needs at most every other pixel is decoded at half size, and with 4 at a
             quarter where it needs at most every fourth; 1 always decodes the full size.
+        filter: of resizing: bilinear (the triangle), or bicubic (Keys 1981, a = -1/2), both antialiased.
+        patches: pictures are cut into squares, each job onto its canvas. 8-bit pictures are then resized in whole
+            levels, equal to Pillow's ``Image.resize``.
     """
 
     height: int
@@ -161,6 +190,8 @@ class BatchLayout:
     mean: Sequence[float] = ()
     deviation: Sequence[float] = ()
     reduce: Reduce = 2
+    filter: Literal["bilinear", "bicubic"] = "bilinear"
+    patches: Patches | None = None
 
     def __post_init__(self) -> None:
         allowed = _MASK_OUTPUTS if self.mask else _IMAGE_OUTPUTS
@@ -179,6 +210,12 @@ class BatchLayout:
             raise ValueError(f"deviation is above 0; found {tuple(self.deviation)}")
         if self.mean and self.dtype not in ("float32", "float16", "bfloat16"):
             raise ValueError(f"dtype {self.dtype!r} cannot hold values after mean and deviation; take a float type")
+        if self.filter not in _FILTERS:
+            raise ValueError(f"filter {self.filter!r}; allowed: {', '.join(_FILTERS)}")
+        if self.patches is not None and (self.mask or self.channels_last or self.channels != 3):
+            raise ValueError("patches are of pictures of 3 channels, channels first")
+        if self.patches is not None and self.dtype == "uint8":
+            raise ValueError("patches are float32, float16 or bfloat16")
 
     @property
     def slot_bytes(self) -> int:
@@ -235,6 +272,8 @@ class Engine:
             list(layout.mean),
             list(layout.deviation),
             max_pixels,
+            _FILTERS[layout.filter],
+            (layout.patches.edge, layout.patches.merge, layout.patches.repeat) if layout.patches else (0, 1, 1),
         )
         del keep_alive
         return {int(index): str(reason) for index, reason in failed.items()}

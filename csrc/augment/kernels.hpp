@@ -26,6 +26,13 @@ struct Kernels {
   //       weights[x * stride + k] * tile[((first[x] + k) * channels + c) * kRows + r]
   void (*horizontal)(const float* tile, const int* first, const int* taps, const float* weights,
                      std::size_t stride, std::size_t width, int channels, float* out);
+
+  // The same two sums in whole numbers, for resampling that is rounded to 8-bit levels (levels.inl).
+  void (*accumulate_levels)(std::int32_t* out, const std::uint8_t* in, std::int32_t weight,
+                            std::size_t count);
+  void (*horizontal_levels)(const std::uint8_t* tile, const int* first, const int* taps,
+                            const std::int32_t* weights, std::size_t stride, std::size_t width, int channels,
+                            std::int32_t* out);
 };
 
 const Kernels& scalar_kernels();

@@ -41,12 +41,16 @@ inline void horizontal(const float* tile, const int* first, const int* taps, con
   }
 }
 
+#include "augment/levels.inl"
+
 inline const Kernels& table() {
   static const Kernels kernels = {accumulate<std::uint8_t>,
                                   accumulate<std::uint16_t>,
                                   accumulate<std::int16_t>,
                                   accumulate<float>,
                                   transpose,
-                                  horizontal};
+                                  horizontal,
+                                  accumulate_levels,
+                                  horizontal_levels};
   return kernels;
 }

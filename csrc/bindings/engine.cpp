@@ -1,8 +1,10 @@
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 #include <unistd.h>
 
+#include <array>
 #include <memory>
 
 #include "bindings/module.hpp"
@@ -32,7 +34,8 @@ class Engine {
   // The messages of the jobs that failed, by index. The caller keeps all addresses alive.
   nb::dict run(nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu, nb::ro> jobs,
                std::uint64_t out, int channels, int type, bool channels_last, bool nearest, bool clamp,
-               int reduce, std::vector<float> mean, std::vector<float> deviation, std::uint64_t max_pixels) {
+               int reduce, std::vector<float> mean, std::vector<float> deviation, std::uint64_t max_pixels,
+               int filter, std::array<int, 3> patches) {
     if (jobs.shape(0) % sizeof(pipeline::Job) != 0)
       throw nb::value_error("jobs are not of the layout of JOB");
     const std::size_t count = jobs.shape(0) / sizeof(pipeline::Job);
@@ -47,13 +50,24 @@ class Engine {
     batch.mean = std::move(mean);
     batch.deviation = std::move(deviation);
     batch.max_pixels = max_pixels;
+    batch.filter = static_cast<augment::Filter>(filter);
+    batch.patches = {patches[0], patches[1], patches[2]};
     const auto* list = reinterpret_cast<const pipeline::Job*>(jobs.data());
     std::vector<std::string> failures(count);
+    // Jobs that follow one another and share a source are done by one thread, which decodes it once.
+    std::vector<std::size_t> groups;
+    for (std::size_t index = 0; index < count; ++index) {
+      if (index == 0 || !pipeline::share_source(list[index - 1], list[index])) groups.push_back(index);
+    }
+    groups.push_back(count);
     {
       nb::gil_scoped_release release;
       Workers& workers = started();
-      workers.pool.run(count, [&](std::size_t index, unsigned thread) {
-        failures[index] = pipeline::run_job(list[index], batch, *workers.scratch[thread]);
+      workers.pool.run(groups.size() - 1, [&](std::size_t group, unsigned thread) {
+        for (std::size_t index = groups[group]; index < groups[group + 1]; ++index) {
+          const bool decoded = index > groups[group] && failures[index - 1].empty();
+          failures[index] = pipeline::run_job(list[index], batch, *workers.scratch[thread], decoded);
+        }
       });
     }
     nb::dict failed;
@@ -101,7 +115,7 @@ void bind_engine(nb::module_& m) {
       .def_prop_ro("threads", &Engine::threads)
       .def("run", &Engine::run, nb::arg("jobs"), nb::arg("out"), nb::arg("channels"), nb::arg("type"),
            nb::arg("channels_last"), nb::arg("nearest"), nb::arg("clamp"), nb::arg("reduce"), nb::arg("mean"),
-           nb::arg("deviation"), nb::arg("max_pixels"));
+           nb::arg("deviation"), nb::arg("max_pixels"), nb::arg("filter"), nb::arg("patches"));
 }
 
 }  // namespace medshard::bindings

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "augment/weights.hpp"
+
 namespace medshard::pipeline {
 
 enum class Codec : std::uint8_t { compressed = 0, raw_u8 = 1, raw_u16 = 2, raw_i16 = 3, raw_f32 = 4 };
@@ -23,8 +25,15 @@ struct Job {
   std::uint8_t codec;
   std::uint8_t flip_x, flip_y;
   std::uint8_t spare[1];
+  // With patches: a canvas, and where on it the output's first pixel lies.
+  std::int32_t canvas_height, canvas_width, canvas_top, canvas_left;
 };
-static_assert(sizeof(Job) == 104, "medshard/engine.py holds the same layout");
+static_assert(sizeof(Job) == 120, "medshard/engine.py holds the same layout");
+
+// How a canvas is cut; see Note [Patch order] in patches.hpp. An `edge` of 0: pictures are not cut.
+struct Patches {
+  int edge = 0, merge = 1, repeat = 1;
+};
 
 // What all samples of a batch share.
 struct Batch {
@@ -36,6 +45,8 @@ struct Batch {
   bool clamp = true;     // values to 0..1 before mean and deviation
   int reduce = 2;  // JPEG may be decoded at 1/2 or 1/4 of its size where the output needs no more: 1, 2, 4
   std::vector<float> mean, deviation;
+  augment::Filter filter = augment::Filter::bilinear;
+  Patches patches;
   std::uint64_t max_pixels = 0;
 };
 
@@ -47,7 +58,11 @@ Scratch* make_scratch();
 void free_scratch(Scratch* scratch);
 
 // Decodes and resamples one sample into its slot. Returns an empty text, or what went wrong; the slot is then
-// zeros.
-std::string run_job(const Job& job, const Batch& batch, Scratch& scratch);
+// zeros. `same_source`: the job before it on this thread was of the same source and bounds, so what it
+// decoded is used again.
+std::string run_job(const Job& job, const Batch& batch, Scratch& scratch, bool same_source = false);
+
+// Whether the second job may use what the first has decoded.
+bool share_source(const Job& first, const Job& second);
 
 }  // namespace medshard::pipeline

@@ -10,6 +10,8 @@
 #include "core/cpu.hpp"
 #include "core/error.hpp"
 #include "pipeline/job.hpp"
+#include "pipeline/levels.hpp"
+#include "pipeline/patches.hpp"
 #include "pipeline/scratch.hpp"
 #include "pipeline/store.hpp"
 
@@ -60,7 +62,8 @@ Source raw_source(const Job& job, std::uint64_t max_pixels) {
 }
 
 // Decodes, at half size where the output needs no more, and moves the window accordingly.
-Source decoded_source(const Job& job, const Batch& batch, Window& window, Scratch& scratch) {
+Source decoded_source(const Job& job, const Batch& batch, Window& window, Scratch& scratch,
+                      bool same_source) {
   const auto* data = reinterpret_cast<const std::uint8_t*>(job.address);
   const decode::Header header = decode::read_header(data, job.size);
   const double wide = (job.box[2] - job.box[0]) / job.width, high = (job.box[3] - job.box[1]) / job.height;
@@ -80,7 +83,8 @@ Source decoded_source(const Job& job, const Batch& batch, Window& window, Scratc
     };
     request.region = {edge(0), edge(1), edge(2), edge(3)};
   }
-  decode::decode(data, job.size, request, scratch.pixels);
+  if (!same_source || reduce != scratch.reduce) decode::decode(data, job.size, request, scratch.pixels);
+  scratch.reduce = reduce;
   Source source;
   source.data = scratch.pixels.bytes.data();
   source.held = scratch.pixels.held;
@@ -125,9 +129,9 @@ void sample_filtered(const Source& source, const Window& window, const Job& job,
                      std::uint8_t* out, Scratch& scratch) {
   static const augment::Kernels& kernels = augment::kernels_of(core::chosen_simd());
   augment::make_weights(window.box[0], window.box[2], window.bounds[0], window.bounds[2], job.width,
-                        job.flip_x != 0, scratch.columns);
+                        job.flip_x != 0, batch.filter, scratch.columns);
   augment::make_weights(window.box[1], window.box[3], window.bounds[1], window.bounds[3], job.height,
-                        job.flip_y != 0, scratch.rows);
+                        job.flip_y != 0, batch.filter, scratch.rows);
   const augment::Weights& rows = scratch.rows;
   const std::size_t count =
       static_cast<std::size_t>(scratch.columns.highest - scratch.columns.lowest) * source.channels;
@@ -218,6 +222,19 @@ void sample_nearest(const Source& source, const Window& window, const Job& job, 
   }
 }
 
+// 8-bit pictures in whole levels, so that they equal what a family's own processor makes of them; others in
+// floats.
+void sample_patches(const Source& source, const Window& window, const Job& job, const Batch& batch,
+                    std::uint8_t* out, Scratch& scratch) {
+  check_patches(job, batch);
+  clear_patches(job, batch, out);
+  if (source.type != Codec::raw_u8) return sample_filtered(source, window, job, batch, out, scratch);
+  const LevelRows rows{source.data, static_cast<std::size_t>(source.held.width()) * source.channels,
+                       static_cast<int>(source.held.x0), static_cast<int>(source.held.y0), source.channels};
+  resize_levels(rows, window.box, window.bounds, job, batch, scratch);
+  store_patch_levels(scratch.levels.data(), source.channels, job, batch, out);
+}
+
 }  // namespace
 
 std::size_t bytes_of(Output type) {
@@ -235,9 +252,16 @@ std::size_t bytes_of(Output type) {
 Scratch* make_scratch() { return new Scratch; }
 void free_scratch(Scratch* scratch) { delete scratch; }
 
-std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
-  const std::size_t slot_bytes =
-      static_cast<std::size_t>(batch.channels) * job.height * job.width * bytes_of(batch.type);
+bool share_source(const Job& first, const Job& second) {
+  return static_cast<Codec>(first.codec) == Codec::compressed && first.address == second.address &&
+         first.size == second.size && first.codec == second.codec &&
+         std::equal(std::begin(first.bounds), std::end(first.bounds), std::begin(second.bounds));
+}
+
+std::string run_job(const Job& job, const Batch& batch, Scratch& scratch, bool same_source) {
+  const std::size_t slot_bytes = batch.patches.edge > 0 ? patches_bytes(job, batch)
+                                                        : static_cast<std::size_t>(batch.channels) *
+                                                              job.height * job.width * bytes_of(batch.type);
   std::uint8_t* out = batch.out + job.out;
   try {
     Window window;
@@ -245,7 +269,7 @@ std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
     std::copy(std::begin(job.bounds), std::end(job.bounds), window.bounds);
     const bool raw = static_cast<Codec>(job.codec) != Codec::compressed;
     const Source source =
-        raw ? raw_source(job, batch.max_pixels) : decoded_source(job, batch, window, scratch);
+        raw ? raw_source(job, batch.max_pixels) : decoded_source(job, batch, window, scratch, same_source);
     check_window(window, source);
     if (batch.nearest) {
       sample_nearest(source, window, job, batch, out, scratch);
@@ -253,9 +277,12 @@ std::string run_job(const Job& job, const Batch& batch, Scratch& scratch) {
       if (source.channels != 1 && source.channels != 3 && source.channels != 4) {
         throw DecodeError("pictures of " + std::to_string(source.channels) + " channels are not sampled");
       }
-      sample_filtered(source, window, job, batch, out, scratch);
+      (batch.patches.edge > 0 ? sample_patches : sample_filtered)(source, window, job, batch, out, scratch);
     }
-    if (scratch.pixels.bytes.capacity() > kKeptBytes) std::vector<std::uint8_t>().swap(scratch.pixels.bytes);
+    if (scratch.pixels.bytes.capacity() > kKeptBytes) {
+      std::vector<std::uint8_t>().swap(scratch.pixels.bytes);
+      scratch.reduce = 0;  // what is gone is not used again
+    }
     return "";
   } catch (const std::exception& error) {
     std::memset(out, 0, slot_bytes);

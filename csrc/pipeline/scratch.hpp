@@ -11,9 +11,13 @@ namespace medshard::pipeline {
 
 struct Scratch {
   decode::Pixels pixels;
+  int reduce = 1;  // of `pixels`
   augment::Weights columns, rows;
   std::vector<int> nearest_columns, nearest_rows;
   std::vector<float> lines, tile, sampled;
+  augment::FixedWeights fixed_columns, fixed_rows;
+  std::vector<std::uint8_t> level_tile, across, levels;
+  std::vector<std::int32_t> sums;
 };
 
 }  // namespace medshard::pipeline

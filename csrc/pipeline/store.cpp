@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "augment/kernels.hpp"
+#include "pipeline/patches.hpp"
 
 namespace medshard::pipeline {
 namespace {
@@ -98,6 +99,13 @@ void store(const float* sampled, int channels, int y, int count, const Job& job,
 
 void store_rows(const float* sampled, int channels, int y, int count, const Job& job, const Batch& batch,
                 std::uint8_t* out) {
+  if (batch.patches.edge > 0) {
+    for (int r = 0; r < count; ++r) {
+      store_patch_row(sampled + r, static_cast<std::size_t>(channels) * kRows, kRows, channels, y + r, job,
+                      batch, out);
+    }
+    return;
+  }
   switch (batch.type) {
     case Output::f32:
       return store<Output::f32>(sampled, channels, y, count, job, batch, out);
@@ -107,6 +115,22 @@ void store_rows(const float* sampled, int channels, int y, int count, const Job&
       return store<Output::bf16>(sampled, channels, y, count, job, batch, out);
     default:
       return store<Output::u8>(sampled, channels, y, count, job, batch, out);
+  }
+}
+
+void put_values(Output type, const float* values, std::size_t count, std::uint8_t* out) {
+  const auto put_all = [&](auto put_one) {
+    for (std::size_t i = 0; i < count; ++i) put_one(out, i, values[i]);
+  };
+  switch (type) {
+    case Output::f32:
+      return put_all(put<Output::f32>);
+    case Output::f16:
+      return put_all(put<Output::f16>);
+    case Output::bf16:
+      return put_all(put<Output::bf16>);
+    default:
+      return put_all(put<Output::u8>);
   }
 }
 

@@ -26,21 +26,24 @@ class Compiled:
         geometry: crops, resizes and flips, in order.
         window: values that become 0 to 1; None for each file's own.
         normalize: mean and deviation; None for none.
-        size: (height, width) of every output.
+        size: (height, width) of every output; None when it depends on the picture.
     """
 
     take_slice: TakeSlice | None
     geometry: tuple[Operation, ...]
     window: Window | None
     normalize: Normalize | None
-    size: tuple[int, int]
+    size: tuple[int, int] | None
 
 
-def compile_operations(operations: Sequence[Operation]) -> Compiled:
+def compile_operations(operations: Sequence[Operation], *, one_size: bool = True) -> Compiled:
     """Put operations into the order volume → geometry → pointwise.
 
     A pointwise operation that stands before a geometric one gives another result there (values are clipped before they
     are averaged), so such a list is refused with the order that works.
+
+    Args:
+        one_size: outputs must have one size, as those that are stacked must.
 
     Raises:
         LoaderError: an unknown operation, a wrong order, two resamplings, or outputs of different sizes.
@@ -59,7 +62,7 @@ def compile_operations(operations: Sequence[Operation]) -> Compiled:
         names = " and ".join(type(operation).__name__ for operation in resamplings)
         raise LoaderError(f"{names} would resample twice; a picture is resampled once, so keep one of them")
     size = output_size(geometry)
-    if size is None:
+    if size is None and one_size:
         raise LoaderError(
             "pictures of a batch have one size: use Resize((height, width)), RandomResizedCrop(size), or Resize(edge) "
             "with CenterCrop(size)"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from medshard.families.image_rule import ImageRule
 from medshard.record.conversation import Block, MediaBlock, RegionBlock, TimeBlock
 from medshard.record.facts import Fact, IntervalFact, RegionFact
 
@@ -47,9 +48,11 @@ class Family(Protocol):
 
     Attributes:
         name: as in ``Loader(family=...)``.
+        image: what becomes of pictures; None where the transform alone says it.
     """
 
     name: str
+    image: ImageRule | None
 
     def media(self, block: MediaBlock) -> str:
         """The placeholder of a medium."""

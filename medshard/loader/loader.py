@@ -17,11 +17,12 @@ from medshard.augment import Compiled, Operation, compile_operations
 from medshard.corpus.corpus import Corpus
 from medshard.engine import BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
-from medshard.families import FAMILIES
+from medshard.families import FAMILIES, Family
 from medshard.loader.batch import Batch
 from medshard.loader.conversation import ItemText, no_text, read_item_text
 from medshard.loader.fetch import fetch_parts
 from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
+from medshard.loader.patches import sample_patches, with_views
 from medshard.loader.pixels import DTYPES, PixelPlan, draw_items, read_planes, sample_pixels
 from medshard.loader.prefetch import Prefetch
 from medshard.loader.selection import ItemLine, Part, Selection
@@ -69,7 +70,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         corpus: from ``medshard.open``.
         batch_size: items a step on this rank, as in torch; or
         global_batch_size: items a step over all ranks.
-        transform: operations of ``medshard.augment``; needed when items have pictures.
+        transform: operations of ``medshard.augment``; needed when items have pictures and the family has no rule for
+            them.
         shuffle: False for the order of the index.
         seed: of order and augmentation.
         remainder: what becomes of items that do not fill the last step of an epoch: ``short``, ``pad`` or ``drop``.
@@ -81,7 +83,9 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         image, mask: slots that are delivered; without ``image``, the only picture of each item.
         channels: 1 or 3.
         dtype: of pictures: float32, float16, bfloat16, uint8.
-        family: grammar of places and media in text.
+        family: grammar of places and media in text, and what a vision-language model takes of a picture: a name of
+            ``medshard.families.FAMILIES`` or a family itself. With a rule for pictures a batch has ``pixel_values``
+            instead of ``image``; the rule applies to what the transform makes of a picture. See docs/families.md.
         rank, world_size: of this process; found by themselves under torch.distributed and torchrun.
         prefetch: batches made ahead.
 
@@ -108,7 +112,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         mask: str | None = None,
         channels: int = 3,
         dtype: str = "float32",
-        family: str = "plain",
+        family: str | Family = "plain",
         rank: int | None = None,
         world_size: int | None = None,
         prefetch: int = 2,
@@ -125,11 +129,13 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self.rank, self.world_size = rank_and_world(rank, world_size)
         self.global_batch_size = _global_batch(batch_size, global_batch_size, self.world_size)
         self.corpus, self.seed, self._threads, self._on_error = corpus, seed, threads, on_error
-        self._family = FAMILIES.get(family)
+        self._family = FAMILIES.get(family) if isinstance(family, str) else family
         self._selection = Selection(corpus, image=image, mask=mask, by=by)
         self._by, self._prefetch, self._mask_slot = by, max(1, prefetch), mask
         self._compiled = self._compile(transform)
         self._channels, self._dtype = channels, dtype
+        if self._family.image is not None and (channels != 3 or dtype == "uint8"):
+            raise LoaderError(f"the family {self._family.name} sees 3 channels of float32, float16 or bfloat16")
         config = OrderConfig(seed=seed, shuffle=shuffle, remainder=remainder, window_items=window)
         self._order = Order([self._selection.source], config)
         self._next = OrderState()
@@ -139,6 +145,14 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._running: weakref.ref[Prefetch[_Step, _Read, Batch]] | None = None
 
     def _compile(self, transform: Sequence[Operation] | None) -> Compiled | None:
+        rule = self._family.image
+        if rule is not None:
+            compiled = compile_operations(transform or (), one_size=False)
+            if compiled.normalize is not None:
+                raise LoaderError(f"the family {self._family.name} has its own mean and std; leave Normalize out")
+            if self._mask_slot is not None:
+                raise LoaderError(f"masks have one size, and pictures of the family {self._family.name} many")
+            return compiled if self._selection.has_pictures else None
         if transform is not None:
             return compile_operations(transform)
         if self._selection.has_pictures:
@@ -245,6 +259,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         with self._stats.timed("read text"):
             texts = self._texts(lines, executor, problems)
         plans = draw_items(lines, texts, self._compiled, self.seed, step.epoch)
+        if self._family.image is not None:
+            plans = [with_views(plan, self._family.image) for plan in plans]
         with self._stats.timed("read pixels"):
             take = self._compiled.take_slice if self._compiled is not None else None
             pictures = [line.picture for line in lines]
@@ -299,6 +315,25 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
 
     def _add_pixels(self, batch: Batch, read: _Read, compiled: Compiled) -> dict[int, str]:
         assert self._engine is not None
+        batch["geometry"] = torch.tensor([_geometry_row(plan) for plan in read.plans], dtype=torch.float64).reshape(
+            -1, 4
+        )
+        pictures = [line.picture for line in read.lines]
+        if self._family.image is not None:
+            columns, there, failed = sample_patches(
+                self._engine,
+                pictures,
+                read.plans,
+                read.pictures,
+                read.picture_planes,
+                self._family.image,
+                self._dtype,
+                compiled,
+            )
+            batch.update(columns)
+            batch["has_image"] = torch.tensor(there, dtype=torch.bool)
+            return failed
+        assert compiled.size is not None
         height, width = compiled.size
         normalize = compiled.normalize
         layout = BatchLayout(
@@ -309,14 +344,10 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             mean=tuple(normalize.mean) if normalize is not None else (),
             deviation=tuple(normalize.std) if normalize is not None else (),
         )
-        pictures = [line.picture for line in read.lines]
         batch["image"], there, failed = sample_pixels(
             self._engine, pictures, read.plans, read.pictures, read.picture_planes, layout, compiled
         )
         batch["has_image"] = torch.tensor(there, dtype=torch.bool)
-        batch["geometry"] = torch.tensor([_geometry_row(plan) for plan in read.plans], dtype=torch.float64).reshape(
-            -1, 4
-        )
         if self._mask_slot is not None:
             masks = [line.mask for line in read.lines]
             layout = BatchLayout(height, width, 1, "int32", mask=True)

@@ -15,6 +15,7 @@ from medshard.augment.geometry import Geometry, draw_geometry
 from medshard.corpus.corpus import Corpus
 from medshard.engine import CODECS, JOB, BatchLayout, Engine, address_of
 from medshard.errors import LoaderError, MedshardError
+from medshard.families import View
 from medshard.loader.conversation import ItemText
 from medshard.loader.counter import uniform
 from medshard.loader.selection import ItemLine, MediumLine
@@ -22,7 +23,7 @@ from medshard.shards.sample_parts import INT16_OFFSET
 from medshard.storage.base import Bytes
 from medshard.volumes import VolumeReader
 
-__all__ = ["DTYPES", "PixelPlan", "draw_items", "read_planes", "sample_pixels"]
+__all__ = ["DTYPES", "PixelPlan", "draw_items", "fill_mapping", "fill_source", "read_planes", "sample_pixels"]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "uint8": torch.uint8}
 _MASK_DTYPES = {"int32": torch.int32}
@@ -37,10 +38,14 @@ class PixelPlan:
     Attributes:
         geometry: None for an item without a picture.
         plane: place along the slice axis, for volumes.
+        views: what a family's rule makes of the picture; empty without one.
+        ruled_hw: (height, width) of the picture that the rule was asked about: the geometry's, before the rule.
     """
 
     geometry: Geometry | None
     plane: int | None = None
+    views: tuple[View, ...] = ()
+    ruled_hw: tuple[int, int] | None = None
 
 
 def draw_items(
@@ -154,10 +159,10 @@ def sample_pixels(
             failed[place] = str(problem)
         elif medium is not None and isinstance(plan, PixelPlan) and plan.geometry is not None:
             job = jobs[len(filled)]
-            _fill_source(job, part, plane)  # type: ignore[arg-type]
+            fill_source(job, part, plane)  # type: ignore[arg-type]
             _fill_geometry(job, plan.geometry, place * layout.slot_bytes)
             if not layout.mask:
-                job["scale"], job["bias"] = _mapping(medium, compiled, plane)  # type: ignore[arg-type]
+                fill_mapping(job, medium, compiled, plane)  # type: ignore[arg-type]
             filled.append(place)
             there[place] = True
     reasons = engine.run(jobs[: len(filled)], out.data_ptr(), layout, keep_alive=(data, planes))
@@ -166,7 +171,8 @@ def sample_pixels(
     return (out[:, 0] if layout.mask and layout.channels == 1 else out), there, failed
 
 
-def _fill_source(job: NDArray[np.void], part: Bytes | None, plane: NDArray[np.generic] | None) -> None:
+def fill_source(job: NDArray[np.void], part: Bytes | None, plane: NDArray[np.generic] | None) -> None:
+    """Where a job's picture lies: a part of a shard, or a plane of a volume."""
     if plane is not None:
         job["address"], job["size"] = plane.ctypes.data, plane.nbytes
         job["raw"] = (plane.shape[0], plane.shape[1], 1 if plane.ndim == 2 else plane.shape[2])
@@ -180,6 +186,13 @@ def _fill_geometry(job: NDArray[np.void], geometry: Geometry, out: int) -> None:
     job["box"], job["bounds"] = geometry.box_xyxy, geometry.bounds_xyxy
     job["height"], job["width"], job["out"] = geometry.height, geometry.width, out
     job["flip_x"], job["flip_y"] = geometry.flip_x, geometry.flip_y
+
+
+def fill_mapping(
+    job: NDArray[np.void], medium: MediumLine, compiled: Compiled, plane: NDArray[np.generic] | None
+) -> None:
+    """How a job's values become 0..1."""
+    job["scale"], job["bias"] = _mapping(medium, compiled, plane)
 
 
 def _mapping(medium: MediumLine, compiled: Compiled, plane: NDArray[np.generic] | None) -> tuple[float, float]:

@@ -1,0 +1,35 @@
+// The patch order of vision-language models: a resized picture on a canvas that is cut into squares.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "pipeline/job.hpp"
+
+namespace medshard::pipeline {
+
+// Note [Patch order]. The canvas of job.canvas_height x job.canvas_width is cut into squares of `edge`
+// pixels. Squares follow one another row by row; with `merge` m, blocks of m x m squares do, and the squares
+// within each block. A square is written as [channel][repeat][y][x]: `repeat` holds a still picture as that
+// many equal frames.
+
+// Sets what of the canvas the picture does not cover to black (stored values that map to 0). Does nothing
+// when all is covered.
+void clear_patches(const Job& job, const Batch& batch, std::uint8_t* out);
+
+// Row y of the resized picture; values of pixel x and channel c at values[x * step_x + c * step_c], still as
+// stored.
+void store_patch_row(const float* values, std::size_t step_x, std::size_t step_c, int channels, int y,
+                     const Job& job, const Batch& batch, std::uint8_t* out);
+
+// The whole resized picture in levels, job.height x job.width x channels.
+void store_patch_levels(const std::uint8_t* levels, int channels, const Job& job, const Batch& batch,
+                        std::uint8_t* out);
+
+// Bytes that a job writes.
+std::size_t patches_bytes(const Job& job, const Batch& batch);
+
+// Throws DecodeError when a job's canvas is no whole number of squares or blocks.
+void check_patches(const Job& job, const Batch& batch);
+
+}  // namespace medshard::pipeline

@@ -15,8 +15,9 @@ struct LevelRows {
   int left, top, channels;
 };
 
-// Columns first, then rows, each rounded to 0..255: Pillow's Image.resize, bit for bit. The result lies in
-// `scratch.levels`: height x width x channels of `job`.
+// Columns first, then rows, each rounded to 0..255: the bits of Pillow's Image.resize before 13.0, which
+// since then takes rows first in some shapes. The visible part (patches.hpp) of the result lies in
+// `scratch.levels`.
 void resize_levels(const LevelRows& source, const double box[4], const int bounds[4], const Job& job,
                    const Batch& batch, Scratch& scratch);
 

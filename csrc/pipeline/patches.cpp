@@ -38,8 +38,9 @@ void for_each_run(const Places& places, const Job& job, int channel, int y, Body
   const int row = y + job.canvas_top;
   if (row < 0 || row >= job.canvas_height) return;
   const int edge = static_cast<int>(places.edge);
-  int x = std::max(0, -job.canvas_left);
-  const int end = std::min(job.width, job.canvas_width - job.canvas_left);
+  const Visible part = visible_part(job);
+  int x = part.x0;
+  const int end = part.x1;
   while (x < end) {
     const int column = x + job.canvas_left;
     const int count = std::min(edge - column % edge, end - x);
@@ -78,6 +79,12 @@ void put_copies(const Places& places, std::size_t place, const std::uint8_t* byt
 }
 
 }  // namespace
+
+Visible visible_part(const Job& job) {
+  return {std::max(0, -job.canvas_left), std::max(0, -job.canvas_top),
+          std::min(job.width, job.canvas_width - job.canvas_left),
+          std::min(job.height, job.canvas_height - job.canvas_top)};
+}
 
 void check_patches(const Job& job, const Batch& batch) {
   const int block = batch.patches.edge * batch.patches.merge;
@@ -136,6 +143,7 @@ template <typename Value>
 void store_levels(const std::uint8_t* levels, int channels, const Job& job, const Batch& batch,
                   std::uint8_t* out) {
   const Places places(job, batch);
+  const Visible part = visible_part(job);
   std::vector<Value> run(places.edge);
   for (int c = 0; c < batch.channels; ++c) {
     const Mapping mapping(job, batch, c);
@@ -143,11 +151,10 @@ void store_levels(const std::uint8_t* levels, int channels, const Job& job, cons
     for (int level = 0; level < 256; ++level) mapped[level] = mapping(static_cast<float>(level));
     std::array<Value, 256> table;
     put_values(batch.type, mapped.data(), 256, reinterpret_cast<std::uint8_t*>(table.data()));
-    for (int y = 0; y < job.height; ++y) {
-      const std::uint8_t* row =
-          levels + static_cast<std::size_t>(y) * job.width * channels + (channels == 1 ? 0 : c);
+    const std::uint8_t* row = levels + (channels == 1 ? 0 : c);
+    for (int y = part.y0; y < part.y1; ++y, row += static_cast<std::size_t>(part.width()) * channels) {
       for_each_run(places, job, c, y, [&](std::size_t x, std::size_t count, std::size_t place) {
-        for (std::size_t i = 0; i < count; ++i) run[i] = table[row[(x + i) * channels]];
+        for (std::size_t i = 0; i < count; ++i) run[i] = table[row[(x - part.x0 + i) * channels]];
         put_copies(places, place, reinterpret_cast<const std::uint8_t*>(run.data()), count, sizeof(Value),
                    out);
       });

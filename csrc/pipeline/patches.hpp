@@ -13,6 +13,15 @@ namespace medshard::pipeline {
 // within each block. A square is written as [channel][repeat][y][x]: `repeat` holds a still picture as that
 // many equal frames.
 
+// The part of the resized picture that lies on the canvas; none where an end is not above its begin.
+struct Visible {
+  int x0, y0, x1, y1;
+
+  int width() const { return x1 - x0; }
+  bool none() const { return x1 <= x0 || y1 <= y0; }
+};
+Visible visible_part(const Job& job);
+
 // Sets what of the canvas the picture does not cover to black (stored values that map to 0). Does nothing
 // when all is covered.
 void clear_patches(const Job& job, const Batch& batch, std::uint8_t* out);
@@ -22,7 +31,7 @@ void clear_patches(const Job& job, const Batch& batch, std::uint8_t* out);
 void store_patch_row(const float* values, std::size_t step_x, std::size_t step_c, int channels, int y,
                      const Job& job, const Batch& batch, std::uint8_t* out);
 
-// The whole resized picture in levels, job.height x job.width x channels.
+// The visible part in levels, rows of interleaved channels.
 void store_patch_levels(const std::uint8_t* levels, int channels, const Job& job, const Batch& batch,
                         std::uint8_t* out);
 

@@ -16,6 +16,9 @@ from medshard.families.vision import VisionFamily
 
 __all__ = ["GEMMA3", "LLAVA_1_5", "PALIGEMMA_224", "PALIGEMMA_448", "PALIGEMMA_896", "FixedSizeRule"]
 
+_LONGEST_SHAPE = 1000
+"""Of pictures whose shorter edge is resized. The processor has no such limit and takes memory without bound."""
+
 
 @dataclass(frozen=True)
 class FixedSizeRule:
@@ -40,10 +43,16 @@ class FixedSizeRule:
     after: str = ""
 
     def views(self, height: int, width: int) -> tuple[View, ...]:
-        """The picture at the family's size."""
+        """The picture at the family's size.
+
+        Raises:
+            ValueError: with ``crop``, of a line of pixels, which would be resized to millions.
+        """
         edge = self.patches.edge
         if self.shape == "squash":
             return (View.full(edge, edge),)
+        if max(height, width) > _LONGEST_SHAPE * min(height, width):
+            raise ValueError(f"a picture of {height} x {width} is more than {_LONGEST_SHAPE} times as long as wide")
         long = int(edge * max(height, width) / min(height, width))
         high, wide = (edge, long) if height <= width else (long, edge)
         return (View(high, wide, edge, edge, -((high - edge) // 2), -((wide - edge) // 2)),)

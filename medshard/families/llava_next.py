@@ -45,15 +45,13 @@ class AnyResolutionRule:
 
     def canvas(self, height: int, width: int) -> tuple[int, int]:
         """The pinpoint that keeps most of the picture's pixels; of equal ones the one that wastes least."""
-        best, most, least_wasted = None, 0, math.inf
+        best, most, least_wasted = self.pinpoints[0], 0, math.inf
         for high, wide in self.pinpoints:
             scale = min(wide / width, high / height)
             kept = min(int(width * scale) * int(height * scale), width * height)
             wasted = high * wide - kept
             if kept > most or (kept == most and wasted < least_wasted):
                 best, most, least_wasted = (high, wide), kept, wasted
-        if best is None:
-            raise ValueError(f"a picture of {height} x {width} is too long to be seen on {self.pinpoints}")
         return best
 
     def views(self, height: int, width: int) -> tuple[View, ...]:

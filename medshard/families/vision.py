@@ -22,5 +22,5 @@ class VisionFamily(PlainFamily):
         self._marker = image.marker
 
     def media(self, block: MediaBlock) -> str:
-        """The marker that the family's processor expands."""
-        return super().media(block) if block.as_ in ("video", "frames") else self._marker
+        """The marker that the family's processor expands; also of a volume, of which a plane is delivered."""
+        return self._marker

@@ -260,7 +260,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             texts = self._texts(lines, executor, problems)
         plans = draw_items(lines, texts, self._compiled, self.seed, step.epoch)
         if self._family.image is not None:
-            plans = [with_views(plan, self._family.image) for plan in plans]
+            rule = self._family.image
+            plans = [with_views(plan, text, rule) for plan, text in zip(plans, texts, strict=True)]
         with self._stats.timed("read pixels"):
             take = self._compiled.take_slice if self._compiled is not None else None
             pictures = [line.picture for line in lines]

@@ -14,17 +14,31 @@ from medshard.augment.geometry import Geometry
 from medshard.engine import JOB, BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
 from medshard.families import ImageRule, View
+from medshard.loader.conversation import ItemText
 from medshard.loader.pixels import DTYPES, PixelPlan, fill_mapping, fill_source
 from medshard.loader.selection import MediumLine
+from medshard.record.conversation import MediaBlock
 from medshard.storage.base import Bytes
 
 __all__ = ["patch_layout", "sample_patches", "view_jobs", "with_views"]
 
 
-def with_views(plan: PixelPlan | LoaderError, rule: ImageRule) -> PixelPlan | LoaderError:
-    """A plan whose picture is seen as the rule says of the size that the geometry gives it."""
-    if isinstance(plan, LoaderError) or plan.geometry is None:
+def with_views(plan: PixelPlan | LoaderError, text: ItemText | None, rule: ImageRule) -> PixelPlan | LoaderError:
+    """A plan whose picture is seen as the rule says of the size that the geometry gives it.
+
+    Models count placeholders against patches, so a picture comes only where the text has one marker for it.
+    """
+    if isinstance(plan, LoaderError):
         return plan
+    markers = _markers(text)
+    if markers > 1:
+        return LoaderError(f"its text shows {markers} media, and a family is given one picture an item")
+    if plan.geometry is None and markers == 1 and text is not None and text.conversation is not None:
+        return LoaderError(
+            "its text shows a medium that is not delivered; choose it with image=, or leave such items out"
+        )
+    if plan.geometry is None or markers == 0:
+        return PixelPlan(None)
     height, width = plan.geometry.height, plan.geometry.width
     try:
         views = rule.views(height, width)
@@ -33,6 +47,13 @@ def with_views(plan: PixelPlan | LoaderError, rule: ImageRule) -> PixelPlan | Lo
     main = rule.main(views)
     seen = replace(plan.geometry, height=main.height, width=main.width)
     return replace(plan, geometry=seen, views=views, ruled_hw=(height, width))
+
+
+def _markers(text: ItemText | None) -> int:
+    """Media that the text shows; 1 for items without text, whose picture comes by itself."""
+    if text is None or text.conversation is None:
+        return 1
+    return sum(isinstance(block, MediaBlock) for turn in text.conversation.turns for block in turn.blocks)
 
 
 def patch_layout(rule: ImageRule, dtype: str) -> BatchLayout:

@@ -103,11 +103,11 @@ def resize_levels(
 
 def _fixed(weights: Array) -> NDArray[np.int64]:
     scaled = weights * 2**22
-    return (np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)).astype(np.int64)
+    return np.asarray(np.sign(scaled) * np.floor(np.abs(scaled) + 0.5), np.int64)
 
 
 def _levels(sums: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.clip((sums + 2**21) >> 22, 0, 255)
+    return np.asarray(np.clip((sums + 2**21) >> 22, 0, 255), np.int64)
 
 
 def cut_patches(canvas: NDArray[np.generic], edge: int, merge: int = 1, repeat: int = 1) -> NDArray[np.generic]:

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "augment/weights.hpp"
 #include "core/cpu.hpp"
 
 namespace medshard::augment {
@@ -27,12 +28,13 @@ struct Kernels {
   void (*horizontal)(const float* tile, const int* first, const int* taps, const float* weights,
                      std::size_t stride, std::size_t width, int channels, float* out);
 
-  // The same two sums in whole numbers, for resampling that is rounded to 8-bit levels (levels.inl).
-  void (*accumulate_levels)(std::int32_t* out, const std::uint8_t* in, std::int32_t weight,
-                            std::size_t count);
+  // The same in whole numbers, rounded to 8-bit levels (levels.inl): `horizontal` of 8-bit rows, and
+  // out[i] = sum over k < taps of weights[k] * rows[k * row_bytes + i], i < count.
   void (*horizontal_levels)(const std::uint8_t* tile, const int* first, const int* taps,
                             const std::int32_t* weights, std::size_t stride, std::size_t width, int channels,
-                            std::int32_t* out);
+                            std::uint8_t* out);
+  void (*vertical_levels)(const std::uint8_t* rows, std::size_t row_bytes, const std::int32_t* weights,
+                          int taps, std::size_t count, std::uint8_t* out);
 };
 
 const Kernels& scalar_kernels();

@@ -50,7 +50,7 @@ inline const Kernels& table() {
                                   accumulate<float>,
                                   transpose,
                                   horizontal,
-                                  accumulate_levels,
-                                  horizontal_levels};
+                                  horizontal_levels,
+                                  vertical_levels};
   return kernels;
 }

@@ -1,6 +1,7 @@
 #include "pipeline/levels.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 #include "augment/kernels.hpp"
 #include "core/cpu.hpp"
@@ -12,11 +13,48 @@ namespace {
 
 using augment::kRows;
 
-constexpr std::int32_t kHalf = 1 << (augment::kWeightBits - 1);
+// An 8 x 8 block of bytes, the first of eight words its first row, turned so that rows become columns. Bytes
+// change places in pairs, then pairs, then fours.
+void turn(std::uint64_t block[kRows]) {
+  const auto exchange = [&](int step, int shift, std::uint64_t mask) {
+    for (int i = 0; i < kRows; ++i) {
+      if ((i & step) != 0) continue;
+      const std::uint64_t moved = ((block[i] >> shift) ^ block[i + step]) & mask;
+      block[i] ^= moved << shift;
+      block[i + step] ^= moved;
+    }
+  };
+  exchange(1, 8, 0x00FF00FF00FF00FFu);
+  exchange(2, 16, 0x0000FFFF0000FFFFu);
+  exchange(4, 32, 0x00000000FFFFFFFFu);
+}
 
-// The shift rounds down, also below zero, where the level becomes 0 anyway.
-inline std::uint8_t level_of(std::int32_t sum) {
-  return static_cast<std::uint8_t>(std::clamp((sum + kHalf) >> augment::kWeightBits, 0, 255));
+// tile[i * kRows + r] = rows[r][i], i < count.
+void rows_to_tile(const std::uint8_t* const rows[kRows], std::size_t count, std::uint8_t* tile) {
+  std::size_t i = 0;
+  for (; i + kRows <= count; i += kRows) {
+    std::uint64_t block[kRows];
+    for (int r = 0; r < kRows; ++r) std::memcpy(&block[r], rows[r] + i, kRows);
+    turn(block);
+    std::memcpy(tile + i * kRows, block, sizeof(block));
+  }
+  for (; i < count; ++i) {
+    for (int r = 0; r < kRows; ++r) tile[i * kRows + r] = rows[r][i];
+  }
+}
+
+// The way back, of the first `height` rows, which lie `count` apart.
+void tile_to_rows(const std::uint8_t* tile, std::size_t count, int height, std::uint8_t* rows) {
+  std::size_t i = 0;
+  for (; i + kRows <= count; i += kRows) {
+    std::uint64_t block[kRows];
+    std::memcpy(block, tile + i * kRows, sizeof(block));
+    turn(block);
+    for (int r = 0; r < height; ++r) std::memcpy(rows + r * count + i, &block[r], kRows);
+  }
+  for (; i < count; ++i) {
+    for (int r = 0; r < height; ++r) rows[r * count + i] = tile[i * kRows + r];
+  }
 }
 
 struct Span {
@@ -54,36 +92,29 @@ void resize_levels(const LevelRows& source, const double box[4], const int bound
 
   scratch.across.resize(used_rows.length() * line);
   scratch.level_tile.resize(count * kRows);
-  scratch.sums.resize(line * kRows);
+  scratch.level_sums.resize(line * kRows);
   const std::uint8_t* first_row = source.data +
                                   static_cast<std::size_t>(used_rows.begin - source.top) * source.row_bytes +
                                   static_cast<std::size_t>(used_columns.begin - source.left) * channels;
   for (std::size_t y = 0; y < used_rows.length(); y += kRows) {
-    const std::size_t height = std::min<std::size_t>(kRows, used_rows.length() - y);
-    for (std::size_t r = 0; r < kRows; ++r) {
-      // Rows beyond the last repeat it; their sums are not kept.
-      const std::uint8_t* row = first_row + (y + std::min(r, height - 1)) * source.row_bytes;
-      for (std::size_t i = 0; i < count; ++i) scratch.level_tile[i * kRows + r] = row[i];
+    const int height = static_cast<int>(std::min<std::size_t>(kRows, used_rows.length() - y));
+    const std::uint8_t* eight[kRows];
+    for (int r = 0; r < kRows; ++r) {  // what is beyond the last row repeats it and is not kept
+      eight[r] = first_row + (y + static_cast<std::size_t>(std::min(r, height - 1))) * source.row_bytes;
     }
+    rows_to_tile(eight, count, scratch.level_tile.data());
     kernels.horizontal_levels(scratch.level_tile.data(), columns.first.data() + part.x0,
                               columns.taps.data() + part.x0, columns.values.data() + part.x0 * columns.stride,
-                              columns.stride, width, source.channels, scratch.sums.data());
-    for (std::size_t r = 0; r < height; ++r) {
-      std::uint8_t* to = scratch.across.data() + (y + r) * line;
-      for (std::size_t i = 0; i < line; ++i) to[i] = level_of(scratch.sums[i * kRows + r]);
-    }
+                              columns.stride, width, source.channels, scratch.level_sums.data());
+    tile_to_rows(scratch.level_sums.data(), line, height, scratch.across.data() + y * line);
   }
 
   scratch.levels.resize(static_cast<std::size_t>(part.y1 - part.y0) * line);
   std::uint8_t* to = scratch.levels.data();
   for (int y = part.y0; y < part.y1; ++y, to += line) {
-    std::fill(scratch.sums.begin(), scratch.sums.begin() + static_cast<std::ptrdiff_t>(line), 0);
     const std::uint8_t* from =
         scratch.across.data() + static_cast<std::size_t>(rows.first[y] - used_rows.begin) * line;
-    for (int k = 0; k < rows.taps[y]; ++k, from += line) {
-      kernels.accumulate_levels(scratch.sums.data(), from, rows.values[y * rows.stride + k], line);
-    }
-    for (std::size_t i = 0; i < line; ++i) to[i] = level_of(scratch.sums[i]);
+    kernels.vertical_levels(from, line, rows.values.data() + y * rows.stride, rows.taps[y], line, to);
   }
 }
 

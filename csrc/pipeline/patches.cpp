@@ -140,24 +140,51 @@ namespace {
 
 // A picture of levels has 256 values a channel: each is mapped and converted once.
 template <typename Value>
-void store_levels(const std::uint8_t* levels, int channels, const Job& job, const Batch& batch,
-                  std::uint8_t* out) {
-  const Places places(job, batch);
-  const Visible part = visible_part(job);
-  std::vector<Value> run(places.edge);
+std::array<std::array<Value, 256>, 3> tables_of(const Job& job, const Batch& batch) {
+  std::array<std::array<Value, 256>, 3> tables;
   for (int c = 0; c < batch.channels; ++c) {
     const Mapping mapping(job, batch, c);
     std::array<float, 256> mapped;
     for (int level = 0; level < 256; ++level) mapped[level] = mapping(static_cast<float>(level));
-    std::array<Value, 256> table;
-    put_values(batch.type, mapped.data(), 256, reinterpret_cast<std::uint8_t*>(table.data()));
-    const std::uint8_t* row = levels + (channels == 1 ? 0 : c);
-    for (int y = part.y0; y < part.y1; ++y, row += static_cast<std::size_t>(part.width()) * channels) {
-      for_each_run(places, job, c, y, [&](std::size_t x, std::size_t count, std::size_t place) {
-        for (std::size_t i = 0; i < count; ++i) run[i] = table[row[(x - part.x0 + i) * channels]];
-        put_copies(places, place, reinterpret_cast<const std::uint8_t*>(run.data()), count, sizeof(Value),
-                   out);
-      });
+    put_values(batch.type, mapped.data(), 256, reinterpret_cast<std::uint8_t*>(tables[c].data()));
+  }
+  return tables;
+}
+
+// Square by square, so that memory is written from front to back.
+template <typename Value>
+void store_levels(const std::uint8_t* levels, int channels, const Job& job, const Batch& batch,
+                  std::uint8_t* out) {
+  const Places places(job, batch);
+  const Visible part = visible_part(job);
+  if (part.none()) return;
+  const auto tables = tables_of<Value>(job, batch);
+  const int edge = batch.patches.edge, step = channels == 1 ? 0 : 1;
+  const std::size_t line = static_cast<std::size_t>(part.width()) * channels;
+  const int first_row = (part.y0 + job.canvas_top) / edge, last_row = (part.y1 - 1 + job.canvas_top) / edge;
+  const int first_column = (part.x0 + job.canvas_left) / edge,
+            last_column = (part.x1 - 1 + job.canvas_left) / edge;
+  for (int row = first_row; row <= last_row; ++row) {
+    for (int column = first_column; column <= last_column; ++column) {
+      Value* square = reinterpret_cast<Value*>(out) + places.of_square(row, column);
+      // The square's pixels that are visible, on the canvas.
+      const int x0 = std::max(column * edge, part.x0 + job.canvas_left);
+      const int x1 = std::min((column + 1) * edge, part.x1 + job.canvas_left);
+      const int y0 = std::max(row * edge, part.y0 + job.canvas_top);
+      const int y1 = std::min((row + 1) * edge, part.y1 + job.canvas_top);
+      const std::uint8_t* corner = levels + (y0 - job.canvas_top - part.y0) * line +
+                                   static_cast<std::size_t>(x0 - job.canvas_left - part.x0) * channels;
+      for (int c = 0; c < batch.channels; ++c, square += places.repeat * places.frame) {
+        const std::array<Value, 256>& table = tables[c];
+        const std::uint8_t* from = corner + c * step;
+        for (int y = y0; y < y1; ++y, from += line) {
+          Value* to = square + static_cast<std::size_t>(y - row * edge) * edge + (x0 - column * edge);
+          for (int x = 0; x < x1 - x0; ++x) to[x] = table[from[x * channels]];
+        }
+        for (std::size_t copy = 1; copy < places.repeat; ++copy) {
+          std::memcpy(square + copy * places.frame, square, places.frame * sizeof(Value));
+        }
+      }
     }
   }
 }

@@ -16,8 +16,7 @@ struct Scratch {
   std::vector<int> nearest_columns, nearest_rows;
   std::vector<float> lines, tile, sampled;
   augment::FixedWeights fixed_columns, fixed_rows;
-  std::vector<std::uint8_t> level_tile, across, levels;
-  std::vector<std::int32_t> sums;
+  std::vector<std::uint8_t> level_tile, level_sums, across, levels;
 };
 
 }  // namespace medshard::pipeline

@@ -68,7 +68,7 @@ def seen(draw: st.DrawFn) -> tuple[Geometry, Patches, View]:
     return geometry, patches, View(*(canvas if fills else resized), *canvas, *shift)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     seen=seen(),
     stored=st.sampled_from([1, 3, 4]),

@@ -26,6 +26,7 @@ __all__ = [
     "DicomHeader",
     "Engine",
     "Header",
+    "Patches",
     "StepParams",
     "crc32c",
     "decode_image",
@@ -64,19 +65,19 @@ JOB = np.dtype(
             *("address", "size", "out", "box", "bounds", "raw", "height", "width"),
             *("scale", "bias", "codec", "flip_x", "flip_y", "params", "noise_seed"),
             *("extent", "inner", "grid", "map", "before"),
-            *("elastic_seed", "elastic_spacing", "elastic_amplitude", "fill", "border", "transpose"),
+            *("elastic_seed", "elastic_spacing", "elastic_amplitude", "fill", "border", "transpose", "canvas"),
         ],
         "formats": [
             *("<u8", "<u8", "<u8", ("<f8", 4), ("<i4", 4), ("<i4", 3), "<i4", "<i4"),
             *("<f4", "<f4", "u1", "u1", "u1", "<u8", "<u8"),
             *(("<i4", 4), ("<i4", 4), ("<i4", 2), ("<f8", 6), ("<f8", 6)),
-            *("<u8", ("<f8", 2), ("<f8", 2), "<f4", "u1", "u1"),
+            *("<u8", ("<f8", 2), ("<f8", 2), "<f4", "u1", "u1", ("<i4", 4)),
         ],
         "offsets": [
             *(0, 8, 16, 24, 56, 72, 84, 88, 92, 96, 100, 101, 102, 104, 112),
-            *(120, 136, 152, 160, 208, 256, 264, 280, 296, 300, 301),
+            *(120, 136, 152, 160, 208, 256, 264, 280, 296, 300, 301, 304),
         ],
-        "itemsize": 304,
+        "itemsize": 320,
     }
 )
 """What is done to one sample (csrc/pipeline/job.hpp).
@@ -93,6 +94,8 @@ grid: height, width of the reduced picture that a warp reads; the box then fills
 row for x and one for y; with an elastic displacement, output point through ``before``, displaced, then through ``map``.
 elastic_seed, elastic_spacing, elastic_amplitude: of the displacement, x and y in pixels. fill: of a constant border,
 after scale and bias; of masks the label. border: see ``BORDERS``. transpose: rows become columns after the flips.
+canvas: with ``Patches``, its height and width, and the row and column on it of the output's first pixel; what the
+output does not cover is black.
 """
 
 CODECS = {"compressed": 0, "uint8": 1, "uint16": 2, "int16": 3, "float32": 4}
@@ -111,6 +114,7 @@ _STEP_KINDS = {name: kind for kind, name in enumerate(STEPS)}
 _OUTPUTS = {"float32": 0, "float16": 1, "bfloat16": 2, "uint8": 3, "int16": 4, "int32": 5}
 _OUTPUT_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "uint8": 1, "int16": 2, "int32": 4}
 _IMAGE_OUTPUTS = ("float32", "float16", "bfloat16", "uint8")
+_FILTERS = {"bilinear": 0, "bicubic": 1}
 _MASK_OUTPUTS = ("uint8", "int16", "int32")
 
 if JOB.itemsize != _engine.JOB_BYTES:
@@ -319,6 +323,27 @@ class StepParams:
 
 
 @dataclass(frozen=True)
+class Patches:
+    """How a resized picture is cut into the squares that a vision-language model takes (csrc/pipeline/patches.hpp).
+
+    Attributes:
+        edge: of a square, pixels.
+        merge: squares lie in blocks of merge x merge, block by block; 1 for row by row.
+        repeat: frames that a still picture becomes.
+
+    A square is (channels, repeat, edge, edge).
+    """
+
+    edge: int
+    merge: int = 1
+    repeat: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.edge, self.merge, self.repeat) < 1:
+            raise ValueError(f"edge, merge and repeat of patches are at least 1; found {self}")
+
+
+@dataclass(frozen=True)
 class BatchLayout:
     """How a batch lies in memory, and what values become.
 
@@ -335,7 +360,10 @@ class BatchLayout:
         reduce: a JPEG of which the output needs at most every other pixel is decoded at half size, and with 4 at a
             quarter where it needs at most every fourth; 1 always decodes the full size.
         steps: what is done to each sampled crop, in order. When there are any, they do all mapping: ``clamp``, ``mean``
-            and ``deviation`` are not used.
+            and ``deviation`` are not used, save for the black around a picture on its canvas.
+        filter: of resizing: bilinear (the triangle), or bicubic (Keys 1981, a = -1/2), both antialiased.
+        patches: pictures are cut into squares, each job onto its canvas. 8-bit pictures are then resized in whole
+            levels, equal to Pillow's ``Image.resize``, save with steps, warps and constant borders.
     """
 
     height: int
@@ -349,6 +377,8 @@ class BatchLayout:
     deviation: Sequence[float] = ()
     reduce: Reduce = 2
     steps: Sequence[StepParams] = ()
+    filter: Literal["bilinear", "bicubic"] = "bilinear"
+    patches: Patches | None = None
 
     def __post_init__(self) -> None:
         allowed = _MASK_OUTPUTS if self.mask else _IMAGE_OUTPUTS
@@ -367,6 +397,12 @@ class BatchLayout:
             raise ValueError(f"deviation is above 0; found {tuple(self.deviation)}")
         if self.mean and self.dtype not in ("float32", "float16", "bfloat16"):
             raise ValueError(f"dtype {self.dtype!r} cannot hold values after mean and deviation; take a float type")
+        if self.filter not in _FILTERS:
+            raise ValueError(f"filter {self.filter!r}; allowed: {', '.join(_FILTERS)}")
+        if self.patches is not None and (self.mask or self.channels_last or self.channels != 3):
+            raise ValueError("patches are of pictures of 3 channels, channels first")
+        if self.patches is not None and self.dtype == "uint8":
+            raise ValueError("patches are float32, float16 or bfloat16")
 
     @property
     def slot_bytes(self) -> int:
@@ -443,6 +479,8 @@ class Engine:
                 list(layout.deviation),
                 max_pixels,
                 [(_STEP_KINDS[step.kind], step.first, step.count, step.place) for step in layout.steps],
+                _FILTERS[layout.filter],
+                (layout.patches.edge, layout.patches.merge, layout.patches.repeat) if layout.patches else (0, 1, 1),
             )
         )
         self._kept[ticket] = keep_alive

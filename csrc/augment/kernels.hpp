@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "augment/weights.hpp"
 #include "core/cpu.hpp"
 
 namespace medshard::augment {
@@ -35,6 +36,14 @@ struct Kernels {
   // out[i] = the four cells from grid[offsets[i]], weighted.
   void (*bilinear)(const float* grid, const int* offsets, const float* right, const float* below, int step_x,
                    int step_y, int count, float* out);
+
+  // In whole numbers, rounded to 8-bit levels (levels.inl): `horizontal` of 8-bit rows, and
+  // out[i] = sum over k < taps of weights[k] * rows[k * row_bytes + i], i < count.
+  void (*horizontal_levels)(const std::uint8_t* tile, const int* first, const int* taps,
+                            const std::int32_t* weights, std::size_t stride, std::size_t width, int channels,
+                            std::uint8_t* out);
+  void (*vertical_levels)(const std::uint8_t* rows, std::size_t row_bytes, const std::int32_t* weights,
+                          int taps, std::size_t count, std::uint8_t* out);
 };
 
 const Kernels& scalar_kernels();

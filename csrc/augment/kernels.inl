@@ -67,6 +67,8 @@ inline void bilinear(const float* __restrict grid, const int* __restrict at, con
   }
 }
 
+#include "augment/levels.inl"
+
 inline const Kernels& table() {
   static const Kernels kernels = {accumulate<std::uint8_t>,
                                   accumulate<std::uint16_t>,
@@ -75,6 +77,8 @@ inline const Kernels& table() {
                                   transpose,
                                   horizontal,
                                   offsets,
-                                  bilinear};
+                                  bilinear,
+                                  horizontal_levels,
+                                  vertical_levels};
   return kernels;
 }

@@ -1,3 +1,5 @@
+#include <immintrin.h>
+
 #include "augment/kernels.hpp"
 
 namespace medshard::augment {

@@ -6,14 +6,21 @@
 namespace medshard::augment {
 namespace {
 
+double height_of(Filter filter, double distance) {
+  if (filter == Filter::bilinear) return distance < 1.0 ? 1.0 - distance : 0.0;
+  constexpr double a = -0.5;
+  if (distance < 1.0) return ((a + 2.0) * distance - (a + 3.0)) * distance * distance + 1.0;
+  if (distance < 2.0) return (((distance - 5.0) * distance + 8.0) * distance - 4.0) * a;
+  return 0.0;
+}
+
 // Weights of the inputs first .. first + count - 1 around a centre, not yet divided by their sum, which is
 // returned.
-double triangle(double centre, double support, int first, int count, std::vector<double>& out) {
+double heights(Filter filter, double centre, double stretch, int first, int count, std::vector<double>& out) {
   double total = 0.0;
   out.assign(std::max(count, 1), 0.0);
   for (int k = 0; k < count; ++k) {
-    const double distance = std::abs((first + k + 0.5 - centre) / support);
-    out[k] = distance < 1.0 ? 1.0 - distance : 0.0;
+    out[k] = height_of(filter, std::abs((first + k + 0.5 - centre) / stretch));
     total += out[k];
   }
   return total;
@@ -51,16 +58,26 @@ int within(int at, int low, int high, Border border) {
   return low + (place <= last ? place : 2 * last - place);
 }
 
-void make_weights(const Axis& axis, Weights& out) {
+namespace {
+
+void put_weight(double weight, float& out) { out = static_cast<float>(weight); }
+
+void put_weight(double weight, std::int32_t& out) {
+  const double scaled = weight * (1 << kWeightBits);
+  out = static_cast<std::int32_t>(scaled < 0.0 ? scaled - 0.5 : scaled + 0.5);
+}
+
+template <typename Value>
+void make(const Axis& axis, WeightsOf<Value>& out) {
   const double scale = (axis.box1 - axis.box0) / axis.size;
-  // Radius of the triangle: one input, or one output step when reducing.
-  const double support = std::max(scale, 1.0);
+  const double stretch = std::max(scale, 1.0);
+  const double support = stretch * (axis.filter == Filter::bilinear ? 1.0 : 2.0);
   const int wanted = axis.end - axis.begin;
   out.first.assign(wanted, axis.low);
   out.taps.assign(wanted, 0);
   out.coverage.assign(wanted, 0.0f);
   out.stride = static_cast<std::size_t>(std::ceil(support)) * 2 + 2;
-  out.values.assign(out.stride * wanted, 0.0f);
+  out.values.assign(out.stride * wanted, Value{0});
   out.lowest = axis.high;
   out.highest = axis.low;
   out.covered = true;
@@ -75,7 +92,7 @@ void make_weights(const Axis& axis, Weights& out) {
     const double centre = axis.box0 + (made + 0.5) * scale;
     int first = std::max(axis.extent_low, static_cast<int>(std::floor(centre - support + 0.5)));
     const int last = std::min(axis.extent_high, static_cast<int>(std::floor(centre + support + 0.5)));
-    double total = triangle(centre, support, first, last - first, weights);
+    double total = heights(axis.filter, centre, stretch, first, last - first, weights);
     if (total == 0.0) {  // a sampling point beyond what counts takes the outermost
       first = std::clamp(static_cast<int>(std::floor(centre)), axis.extent_low, axis.extent_high - 1);
       weights.assign(1, total = 1.0);
@@ -89,14 +106,12 @@ void make_weights(const Axis& axis, Weights& out) {
         double there = 0.0;
         for (const double weight : weights) there += weight;
         coverage = static_cast<float>(there / total);
-        if (there < total) out.covered = false;
+        if (there != total) out.covered = false;
       }
     }
     while (taps > 1 && weights[skip] == 0.0) ++skip, --taps, ++begin;
     while (taps > 1 && weights[skip + taps - 1] == 0.0) --taps;
-    for (int k = 0; k < taps; ++k) {
-      out.values[place * out.stride + k] = static_cast<float>(weights[skip + k] / total);
-    }
+    for (int k = 0; k < taps; ++k) put_weight(weights[skip + k] / total, out.values[place * out.stride + k]);
     out.coverage[place] = coverage;
     if (taps == 0) continue;
     out.first[place] = begin;
@@ -106,6 +121,12 @@ void make_weights(const Axis& axis, Weights& out) {
   }
   if (out.lowest >= out.highest) out.lowest = axis.low, out.highest = axis.low + 1;
 }
+
+}  // namespace
+
+void make_weights(const Axis& axis, Weights& out) { make(axis, out); }
+
+void make_weights(const Axis& axis, FixedWeights& out) { make(axis, out); }
 
 void make_nearest(const Axis& axis, std::vector<int>& out) {
   const double scale = (axis.box1 - axis.box0) / axis.size;

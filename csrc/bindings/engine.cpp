@@ -38,7 +38,8 @@ class Engine {
   pipeline::Ticket submit(nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu, nb::ro> jobs,
                           std::uint64_t out, int channels, int type, bool channels_last, bool nearest,
                           bool clamp, int reduce, std::vector<float> mean, std::vector<float> deviation,
-                          std::uint64_t max_pixels, const std::vector<std::array<std::int32_t, 4>>& steps) {
+                          std::uint64_t max_pixels, const std::vector<std::array<std::int32_t, 4>>& steps,
+                          int filter, std::array<int, 3> patches) {
     if (jobs.shape(0) % sizeof(pipeline::Job) != 0)
       throw nb::value_error("jobs are not of the layout of JOB");
     std::vector<pipeline::Job> list(jobs.shape(0) / sizeof(pipeline::Job));
@@ -54,6 +55,8 @@ class Engine {
     batch.mean = std::move(mean);
     batch.deviation = std::move(deviation);
     batch.max_pixels = max_pixels;
+    batch.filter = static_cast<augment::Filter>(filter);
+    batch.patches = {patches[0], patches[1], patches[2]};
     for (const auto& [kind, first, params, place] : steps) {
       if (kind < 0 || kind >= pipeline::kStepKinds) throw nb::value_error("there is no such kind of step");
       batch.steps.push_back({static_cast<pipeline::StepKind>(kind), first, params, place});
@@ -188,7 +191,8 @@ void bind_engine(nb::module_& m) {
       .def_prop_ro("threads", &Engine::threads)
       .def("submit", &Engine::submit, nb::arg("jobs"), nb::arg("out"), nb::arg("channels"), nb::arg("type"),
            nb::arg("channels_last"), nb::arg("nearest"), nb::arg("clamp"), nb::arg("reduce"), nb::arg("mean"),
-           nb::arg("deviation"), nb::arg("max_pixels"), nb::arg("steps"))
+           nb::arg("deviation"), nb::arg("max_pixels"), nb::arg("steps"), nb::arg("filter"),
+           nb::arg("patches"))
       .def("wait", &Engine::wait, nb::arg("ticket"))
       .def("forget", &Engine::forget, nb::arg("ticket"))
       .def("cancel", &Engine::cancel, nb::arg("ticket"))

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "augment/weights.hpp"
 #include "pipeline/program.hpp"
 
 namespace medshard::pipeline {
@@ -38,8 +39,15 @@ struct Job {
   std::uint8_t border;     // augment::Border
   std::uint8_t transpose;  // rows become columns, after the flips
   std::uint8_t spare_geometry[2];
+  // With patches: a canvas, and where on it the output's first pixel lies.
+  std::int32_t canvas_height, canvas_width, canvas_top, canvas_left;
 };
-static_assert(sizeof(Job) == 304, "medshard/engine.py holds the same layout");
+static_assert(sizeof(Job) == 320, "medshard/engine.py holds the same layout");
+
+// How a canvas is cut; see Note [Patch order] in patches.hpp. An `edge` of 0: pictures are not cut.
+struct Patches {
+  int edge = 0, merge = 1, repeat = 1;
+};
 
 // What all samples of a batch share.
 struct Batch {
@@ -52,6 +60,8 @@ struct Batch {
   int reduce = 2;  // JPEG may be decoded at 1/2 or 1/4 of its size where the output needs no more: 1, 2, 4
   std::vector<float> mean, deviation;
   std::vector<Step> steps;  // when there are any, they do all mapping; clamp, mean and deviation are not used
+  augment::Filter filter = augment::Filter::bilinear;
+  Patches patches;
   std::uint64_t max_pixels = 0;
 };
 

@@ -39,8 +39,9 @@ int near(int place) {
   return place;
 }
 
-augment::Axis axis_of(const Job& job, int axis, std::uint32_t length, int reduce) {
+augment::Axis axis_of(const Job& job, int axis, std::uint32_t length, int reduce, augment::Filter filter) {
   augment::Axis out;
+  out.filter = filter;
   out.box0 = job.box[axis] / reduce;
   out.box1 = job.box[axis + 2] / reduce;
   out.low = divided(job.bounds[axis], reduce);
@@ -141,8 +142,8 @@ void plan_sampling(const Job& job, const Batch& batch, std::uint32_t height, std
     throw DecodeError("the crop reaches outside the picture of " + std::to_string(width) + " x " +
                       std::to_string(height) + " pixels: the index and the stored picture disagree");
   }
-  out.across = axis_of(job, 0, width, reduce);
-  out.down = axis_of(job, 1, height, reduce);
+  out.across = axis_of(job, 0, width, reduce, batch.filter);
+  out.down = axis_of(job, 1, height, reduce, batch.filter);
   out.warped = is_warped(job);
   if (out.warped) {
     out.warper.prepare(warp_of(job));

@@ -5,6 +5,8 @@
 
 #include "core/error.hpp"
 #include "pipeline/job.hpp"
+#include "pipeline/levels.hpp"
+#include "pipeline/patches.hpp"
 #include "pipeline/scratch.hpp"
 #include "pipeline/store.hpp"
 #include "pipeline/whole.hpp"
@@ -86,11 +88,33 @@ void keep_channels(augment::Picture& picture, int channels) {
   picture.reshape(channels, picture.height, picture.width);
 }
 
+// 8-bit pictures in whole levels, so that they equal what a family's own processor makes of them.
+void sample_levels(const Source& source, const Job& job, const Batch& batch, const Sampling& sampling,
+                   LevelMemory& memory, std::uint8_t* out) {
+  Visible part = visible_part(job);
+  if (job.transpose) part = {part.y0, part.x0, part.y1, part.x1};
+  const LevelRows rows{source.data, static_cast<std::size_t>(source.held.width()) * source.channels,
+                       static_cast<int>(source.held.x0), static_cast<int>(source.held.y0), source.channels};
+  resize_levels(rows, sampling.across, sampling.down, part, memory);
+  if (job.transpose) transpose_levels(part, source.channels, memory);
+  store_patch_levels(memory.levels.data(), source.channels, job, batch, out);
+}
+
+bool by_levels(const Source& source, const Batch& batch, const Sampling& sampling) {
+  return batch.patches.edge > 0 && batch.steps.empty() && source.type == Codec::raw_u8 && !sampling.warped &&
+         sampling.rows.covered && sampling.columns.covered;
+}
+
 void sample(const Source& source, const Job& job, const Batch& batch, Sampling& sampling, Scratch& scratch) {
   std::uint8_t* out = batch.out + job.out;
   if (batch.nearest) return sample_labels(source, job, batch, sampling, scratch.memory, out);
   if (source.channels != 1 && source.channels != 3 && source.channels != 4) {
     throw DecodeError("pictures of " + std::to_string(source.channels) + " channels are not sampled");
+  }
+  if (batch.patches.edge > 0) clear_patches(job, batch, out);
+  if (by_levels(source, batch, sampling)) {
+    sample_levels(source, job, batch, sampling, scratch.levels, out);
+    return scratch.watch.lap(Stage::sample);
   }
   if (batch.steps.empty() && by_rows(job, sampling))
     return sample_rows(source, job, batch, sampling, scratch.memory, scratch.watch, out);
@@ -102,7 +126,7 @@ void sample(const Source& source, const Job& job, const Batch& batch, Sampling& 
     keep_channels(scratch.picture, batch.channels);
     if (needs_whole(job, batch.steps)) keep_whole(source, scratch.program.whole);
     run_steps(job, batch.steps, batch.channels, scratch.picture, scratch.program);
-    store_picture(scratch.picture, batch, out);
+    store_picture(scratch.picture, job, batch, out);
   }
   scratch.watch.lap(Stage::store);
 }
@@ -122,7 +146,9 @@ bool attempt(std::string& reason, Step step) {
 
 void clear_slot(const Job& job, const Batch& batch) {
   const std::size_t pixels = static_cast<std::size_t>(job.height) * job.width;
-  std::memset(batch.out + job.out, 0, pixels * batch.channels * bytes_of(batch.type));
+  const std::size_t bytes =
+      batch.patches.edge > 0 ? patches_bytes(job, batch) : pixels * batch.channels * bytes_of(batch.type);
+  std::memset(batch.out + job.out, 0, bytes);
 }
 
 // Memory of a picture, and of a job whose pictures were large, goes back.
@@ -190,6 +216,7 @@ void run_jobs(const Job* jobs, std::size_t count, const Batch& batch, Scratch& s
     const bool planned = attempt(failures[i], [&] {
       if (!batch.steps.empty() && jobs[i].params == 0)
         throw DecodeError("the steps of the batch have no parameters");
+      if (batch.patches.edge > 0) check_patches(jobs[i], batch);
       plan_sampling(jobs[i], batch, source.height, source.width, source.reduce, sampling);
       if (needs_whole(jobs[i], batch.steps)) sampling.needed = kWhole;
     });

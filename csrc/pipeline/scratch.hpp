@@ -6,6 +6,7 @@
 #include "augment/picture.hpp"
 #include "decode/image.hpp"
 #include "pipeline/job.hpp"
+#include "pipeline/levels.hpp"
 #include "pipeline/program.hpp"
 #include "pipeline/sample.hpp"
 #include "pipeline/stopwatch.hpp"
@@ -16,6 +17,7 @@ struct Scratch {
   decode::Pixels pixels;
   std::vector<Sampling> samplings;  // one a job of a source
   SampleMemory memory;
+  LevelMemory levels;
   augment::Picture picture;
   ProgramScratch program;
   Stopwatch watch;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "augment/kernels.hpp"
+#include "pipeline/patches.hpp"
 
 namespace medshard::pipeline {
 namespace {
@@ -109,7 +110,8 @@ void store_planes(const augment::Picture& picture, const Batch& batch, std::uint
 
 }  // namespace
 
-void store_picture(const augment::Picture& picture, const Batch& batch, std::uint8_t* out) {
+void store_picture(const augment::Picture& picture, const Job& job, const Batch& batch, std::uint8_t* out) {
+  if (batch.patches.edge > 0) return store_patch_picture(picture, job, batch, out);
   switch (batch.type) {
     case Output::f32:
       return store_planes<Output::f32>(picture, batch, out);
@@ -124,6 +126,13 @@ void store_picture(const augment::Picture& picture, const Batch& batch, std::uin
 
 void store_rows(const float* sampled, int channels, int y, int count, const Job& job, const Batch& batch,
                 std::uint8_t* out) {
+  if (batch.patches.edge > 0) {
+    for (int r = 0; r < count; ++r) {
+      store_patch_row(sampled + r, static_cast<std::size_t>(channels) * kRows, kRows, channels, y + r, job,
+                      batch, out);
+    }
+    return;
+  }
   switch (batch.type) {
     case Output::f32:
       return store<Output::f32>(sampled, channels, y, count, job, batch, out);
@@ -149,6 +158,22 @@ void store_sampled(const augment::Picture& picture, const Job& job, const Batch&
       }
     }
     store_rows(tile.data(), picture.channels, y, count, job, batch, out);
+  }
+}
+
+void put_values(Output type, const float* values, std::size_t count, std::uint8_t* out) {
+  const auto put_all = [&](auto put_one) {
+    for (std::size_t i = 0; i < count; ++i) put_one(out, i, values[i]);
+  };
+  switch (type) {
+    case Output::f32:
+      return put_all(put<Output::f32>);
+    case Output::f16:
+      return put_all(put<Output::f16>);
+    case Output::bf16:
+      return put_all(put<Output::bf16>);
+    default:
+      return put_all(put<Output::u8>);
   }
 }
 

@@ -108,6 +108,20 @@ class Geometry:
         job["bounds"] = (left // factor, top // factor, -(-right // factor), -(-bottom // factor))
         return replace(self, job=job[()])  # type: ignore[arg-type]  # a scalar of a structured type
 
+    def resized(self, height: int, width: int) -> Geometry:
+        """The same part of the picture at another size.
+
+        Raises:
+            LoaderError: a warp or a border is on the way, which are made for one size of output.
+        """
+        if self.job["grid"].any() or self.job["inner"].any():
+            raise LoaderError("a picture that is turned by an angle, moved, displaced or padded has one size")
+        job, matrix = np.array(self.job, JOB), np.array(self.matrix)
+        job["height"], job["width"] = height, width
+        matrix[0] *= width / self.width
+        matrix[1] *= height / self.height
+        return replace(self, job=job[()], matrix=matrix)  # type: ignore[arg-type]  # a scalar of a structured type
+
     def delivered(self) -> Delivered:
         """The map from stored pixels to delivered ones, for text."""
         (scale_x, shear_x, offset_x), (shear_y, scale_y, offset_y) = self.matrix.tolist()

@@ -53,7 +53,8 @@ class Compiled:
         window: values that become 0 to 1; None for each file's own.
         window_place: of ``window`` in the list of operations.
         normalize: mean and deviation; None for none.
-        size: (height, width) of every output; of the first view, where there are several.
+        size: (height, width) of every output; of the first view, where there are several; None when it depends on the
+            picture.
         views: the geometry of each view; one, unless MultiCrop is in it.
         steps: what is done to the sampled crop, in order, window and normalize among it; empty when there is nothing
             but those two, which then happen while the crop is stored.
@@ -65,7 +66,7 @@ class Compiled:
     geometry: tuple[Spatial, ...]
     window: Window | None
     normalize: Normalize | None
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     views: tuple[tuple[Spatial, ...], ...]
     window_place: int = 0
     steps: tuple[PlacedStep, ...] = ()
@@ -73,12 +74,15 @@ class Compiled:
     whole: bool = False
 
 
-def compile_operations(operations: Sequence[Operation]) -> Compiled:
+def compile_operations(operations: Sequence[Operation], *, one_size: bool = True) -> Compiled:
     """Put operations into the order volume → geometry → steps on values.
 
     Steps are done in the order of the list. A flip that stands after steps which do not care for it is done before
     them. All other geometry gives another result there (values are clipped before they are averaged), so such a list is
     refused with the order that works.
+
+    Args:
+        one_size: outputs must have one size, as those that are stacked must.
 
     Raises:
         LoaderError: an unknown operation, a wrong order, two resamplings, or outputs of different sizes.
@@ -88,7 +92,7 @@ def compile_operations(operations: Sequence[Operation]) -> Compiled:
             raise LoaderError(f"{operation!r} is no operation of medshard.augment; see medshard.augment.__all__")
     _check_order(operations)
     geometry = tuple(operation for operation in operations if isinstance(operation, Spatial))
-    size = check_geometry(geometry)
+    size = check_geometry(geometry, one_size=one_size)
     window, normalize = _single(operations, Window), _single(operations, Normalize)
     steps = _steps(operations)
     kinds = {type(placed.step) for placed in steps}

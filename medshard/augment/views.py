@@ -44,8 +44,11 @@ def views_of(operations: Sequence[Spatial]) -> tuple[tuple[Spatial, ...], ...]:
     return (tuple(operations),)
 
 
-def check_geometry(operations: Sequence[Spatial]) -> Size:
-    """The size of every output, of the first view.
+def check_geometry(operations: Sequence[Spatial], *, one_size: bool = True) -> Size | None:
+    """The size of every output, of the first view; None when it depends on the picture.
+
+    Args:
+        one_size: outputs must have one size.
 
     Raises:
         LoaderError: two resamplings, borders of two kinds, an order that is not one map, or outputs of different sizes.
@@ -70,7 +73,7 @@ def check_geometry(operations: Sequence[Spatial]) -> Size:
                     + ("; one is enough" if name == "ElasticTransform" else f"; put {name} before it")
                 )
     sizes = [output_size(view) for view in views_of(operations)]
-    if sizes[0] is None or None in sizes:
+    if one_size and None in sizes:
         turned = any(isinstance(operation, (Rot90, RandomRot90)) for operation in operations)
         raise LoaderError(
             "pictures of a batch have one size: use Resize((height, width)), RandomResizedCrop(size), or Resize(edge) "

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from medshard.families.image_rule import ImageRule
 from medshard.record.conversation import Block, MediaBlock, RegionBlock, TimeBlock
 from medshard.record.facts import Fact, IntervalFact, RegionFact
 
@@ -79,9 +80,11 @@ class Family(Protocol):
 
     Attributes:
         name: as in ``Loader(family=...)``.
+        image: what becomes of pictures; None where the transform alone says it.
     """
 
     name: str
+    image: ImageRule | None
 
     def media(self, block: MediaBlock) -> str:
         """The placeholder of a medium."""

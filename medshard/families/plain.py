@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 
 from medshard.families.base import Delivered
+from medshard.families.image_rule import ImageRule
 from medshard.record.conversation import MediaBlock
 
-__all__ = ["FAMILY"]
+__all__ = ["FAMILY", "PlainFamily"]
 
 
 class PlainFamily:
     """``<image>``, ``<video>``, ``[x0, y0, x1, y1]``, ``[SEG]``, ``12.0s-95.4s``."""
 
-    name = "plain"
+    name: str = "plain"
+    image: ImageRule | None = None
 
     def media(self, block: MediaBlock) -> str:
         """The tag that LLaVA-style readers count."""

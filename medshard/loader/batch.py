@@ -19,8 +19,10 @@ __all__ = ["Batch", "told_geometry"]
 class Batch(dict[str, Any]):
     """A ``dict`` that moves.
 
-    ``image``: (B, C, H, W). ``mask``: (B, H, W), when a mask slot was asked for. ``text``: a list of messages an item.
-    ``key``: the sample's key. ``item``: ``KEY/c1``. ``valid``: bool, False where a sample could not be read.
+    ``image``: (B, C, H, W). With a family that has a rule for pictures instead: ``pixel_values`` and ``image_tokens``
+    (B,), with ``image_grid_thw``, ``tiles`` or ``image_sizes`` (docs/families.md). ``mask``: (B, H, W), when a mask
+    slot was asked for. ``text``: a list of messages an item. ``key``: the sample's key. ``item``: ``KEY/c1``.
+    ``valid``: bool, False where a sample could not be read.
     ``has_image``, ``has_mask``: bool, False where an item has none (its pixels are zeros and mean nothing).
     ``geometry``: (B, 2, 3), float64, delivered from stored: x' = g[0] · (x, y, 1), y' = g[1] · (x, y, 1), in continuous
     pixels; see ``medshard.augment.to_source``. ``elastic``: an ``Elastic`` or None an item, where the transform has an

@@ -18,11 +18,12 @@ from medshard.augment.steps import Step
 from medshard.corpus.corpus import Corpus
 from medshard.engine import BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
-from medshard.families import FAMILIES
+from medshard.families import FAMILIES, Family
 from medshard.loader.batch import Batch, told_geometry
 from medshard.loader.conversation import ItemText, no_text, read_item_text
 from medshard.loader.fetch import fetch_parts
 from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
+from medshard.loader.patches import BegunPatches, begin_patches, compile_for_rule, with_views
 from medshard.loader.pixels import (
     DTYPES,
     BegunPixels,
@@ -76,7 +77,7 @@ class _Begun:
 
     step: _Step
     read: _Read
-    pixels: dict[str, BegunPixels] = field(default_factory=dict)
+    pixels: dict[str, BegunPixels | BegunPatches] = field(default_factory=dict)
 
 
 class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read by mypy, being gigabytes
@@ -90,7 +91,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         corpus: from ``medshard.open``.
         batch_size: items a step on this rank, as in torch; or
         global_batch_size: items a step over all ranks.
-        transform: operations of ``medshard.augment``; needed when items have pictures.
+        transform: operations of ``medshard.augment``; needed when items have pictures and the family has no rule for
+            them.
         shuffle: False for the order of the index.
         seed: of order and augmentation.
         remainder: what becomes of items that do not fill the last step of an epoch: ``short``, ``pad`` or ``drop``.
@@ -105,7 +107,9 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         renditions: read the smallest stored level of a picture that has so many pixels for each of the output, on a
             side: 1 is fastest, 2 stays closer to the picture where it is all noise; None always reads the picture.
         channels_last: pictures keep the shape (B, C, H, W), in the memory format ``torch.channels_last``.
-        family: grammar of places and media in text.
+        family: grammar of places and media in text, and what a vision-language model takes of a picture: a name of
+            ``medshard.families.FAMILIES`` or a family itself. With a rule for pictures a batch has ``pixel_values``
+            instead of ``image``; the rule applies to what the transform makes of a picture. See docs/families.md.
         rank, world_size: of this process; found by themselves under torch.distributed and torchrun.
         prefetch: batches that are ready or in hand before the trainer asks; as many again are being read.
         pin_memory: batches lie in page-locked memory, from which ``batch.to("cuda", non_blocking=True)`` runs aside.
@@ -135,7 +139,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         dtype: str = "float32",
         renditions: float | None = 1.0,
         channels_last: bool = False,
-        family: str = "plain",
+        family: str | Family = "plain",
         rank: int | None = None,
         world_size: int | None = None,
         prefetch: int = 2,
@@ -155,7 +159,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self.rank, self.world_size = rank_and_world(rank, world_size)
         self.global_batch_size = _global_batch(batch_size, global_batch_size, self.world_size)
         self.corpus, self.seed, self._threads, self._on_error = corpus, seed, threads, on_error
-        self._family = FAMILIES.get(family)
+        self._family = FAMILIES.get(family) if isinstance(family, str) else family
         self._selection = Selection(corpus, image=image, mask=mask, by=by)
         self._by, self._prefetch, self._mask_slot = by, max(1, prefetch), mask
         self._channels, self._dtype, self._renditions = channels, dtype, renditions
@@ -171,6 +175,16 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._running: weakref.ref[Prefetch[_Step, _Read, _Begun, Batch]] | None = None
 
     def _compile(self, transform: Sequence[Operation] | None) -> Compiled | None:
+        rule = self._family.image
+        if rule is not None:
+            if self._channels != 3 or self._dtype == "uint8" or self._channels_last:
+                raise LoaderError(
+                    f"the family {self._family.name} sees 3 channels of float32, float16 or bfloat16, channels first"
+                )
+            if self._mask_slot is not None:
+                raise LoaderError(f"masks have one size, and pictures of the family {self._family.name} many")
+            compiled = compile_for_rule(transform or (), rule, self._family.name)
+            return compiled if self._selection.has_pictures else None
         if transform is not None:
             compiled = compile_operations(transform)
             if self._dtype == "uint8" and not compiled.unit:
@@ -292,6 +306,9 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         with self._stats.timed("read text"):
             texts = self._texts(lines, executor, problems)
         plans = draw_items(lines, texts, self._compiled, self.seed, step.epoch)
+        if self._family.image is not None:
+            rule = self._family.image
+            plans = [with_views(plan, text, rule) for plan, text in zip(plans, texts, strict=True)]
         with self._stats.timed("read pixels"):
             take = self._compiled.take_slice if self._compiled is not None else None
             pictures = [line.picture for line in lines]
@@ -311,7 +328,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         """What is read of each picture, which its geometry decides."""
         parts = []
         for picture, plan in zip(pictures, plans, strict=True):
-            if picture is not None and self._renditions is not None:
+            if picture is not None and self._renditions is not None and self._family.image is None:
                 parts.append(smallest_enough(picture, plan, self._renditions))
             else:
                 parts.append(picture.part if picture is not None else None)
@@ -364,14 +381,30 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
     def _begin_pixels(self, begun: _Begun, compiled: Compiled) -> None:
         assert self._engine is not None
         read = begun.read
-        height, width = compiled.size
-        normalize = compiled.normalize
+        pictures = [line.picture for line in read.lines]
         values = [
             draw_item_values(
                 read.lines, read.texts, read.plans, compiled, self._channels, self.seed, begun.step.epoch, view
             )
             for view in range(len(compiled.views))
         ]
+        if self._family.image is not None:
+            begun.pixels["image"] = begin_patches(
+                self._engine,
+                self._memory,
+                pictures,
+                read.plans,
+                read.pictures,
+                read.picture_planes,
+                self._family.image,
+                self._dtype,
+                compiled,
+                values[0],
+            )
+            return
+        assert compiled.size is not None
+        height, width = compiled.size
+        normalize = compiled.normalize
         layout = BatchLayout(
             height,
             width,
@@ -383,7 +416,6 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             steps=values[0].steps,
             reduce=1 if compiled.whole else 2,  # else statistics would depend on how far the crop reduces
         )
-        pictures = [line.picture for line in read.lines]
         begun.pixels["image"] = begin_views(
             self._engine,
             self._memory,
@@ -413,8 +445,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
                 failed.update(pixels.finish(self._engine))
         with self._stats.timed("collate"):
             for name, pixels in begun.pixels.items():
-                batch[pixels.name_of(name)] = pixels.views if len(pixels.views) > 1 else pixels.views[0]
-                batch[f"has_{name}"] = torch.tensor(pixels.there, dtype=torch.bool)
+                batch.update(pixels.fields(name))
             if self._compiled is not None:
                 batch.update(told_geometry(read.plans, self._compiled))
             batch["text"] = [self._render(place, read, failed) for place in range(len(read.lines))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from medshard.augment.views import output_size
 from medshard.corpus.corpus import Corpus
 from medshard.engine import CODECS, JOB, BatchLayout, Engine, address_of
 from medshard.errors import LoaderError, MedshardError
+from medshard.families import View
 from medshard.loader.conversation import ItemText, no_text
 from medshard.loader.counter import uniform
 from medshard.loader.draws import ItemDraws
@@ -26,10 +28,25 @@ from medshard.shards.sample_parts import INT16_OFFSET
 from medshard.storage.base import Bytes
 from medshard.volumes import VolumeReader
 
-__all__ = ["DTYPES", "BegunPixels", "PixelPlan", "begin_views", "draw_items", "read_planes", "smallest_enough"]
+__all__ = [
+    "DTYPES",
+    "BegunPixels",
+    "PixelPlan",
+    "Source",
+    "begin_views",
+    "draw_items",
+    "mapping_of",
+    "read_planes",
+    "smallest_enough",
+    "source_of",
+    "window_of",
+]
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16, "uint8": torch.uint8}
 _MASK_DTYPES = {"int32": torch.int32}
+
+Source: TypeAlias = "tuple[int, int, tuple[int, int, int], int]"
+"""Address, bytes, height, width and channels of raw samples, codec."""
 
 _SALT_SLICE = 12  # keeps the uses of one seed apart; the geometry's is in draws.py
 
@@ -42,11 +59,15 @@ class PixelPlan:
         geometry: None for an item without a picture; of the first view, where there are several.
         plane: place along the slice axis, for volumes.
         more: geometries of the views after the first.
+        views: what a family's rule makes of the picture; empty without one.
+        ruled_hw: (height, width) of the picture that the rule was asked about: the geometry's, before the rule.
     """
 
     geometry: Geometry | None
     plane: int | None = None
     more: tuple[Geometry, ...] = ()
+    views: tuple[View, ...] = ()
+    ruled_hw: tuple[int, int] | None = None
 
 
 def draw_items(
@@ -192,6 +213,11 @@ class BegunPixels:
         """Of the batch's field: ``image`` and ``mask``, or with several views ``views`` and ``mask_views``."""
         return slot if len(self.views) == 1 else "views" if slot == "image" else f"{slot}_views"
 
+    def fields(self, slot: str) -> dict[str, Any]:
+        """Of the batch, once it is finished."""
+        shown = self.views if len(self.views) > 1 else self.views[0]
+        return {self.name_of(slot): shown, f"has_{slot}": torch.tensor(self.there, dtype=torch.bool)}
+
     def finish(self, engine: Engine) -> dict[int, str]:
         """Wait; gives why items failed, by place.
 
@@ -224,14 +250,14 @@ def begin_views(
         values: what the steps of ``layout`` do to each picture, a view each.
     """
     factors = factors or [1] * len(media)
-    sizes = [output_size(view) or compiled.size for view in compiled.views]
+    sizes = [output_size(view) or (layout.height, layout.width) for view in compiled.views]
     out, begins, whole = _allocate(memory, len(media), sizes, layout)
     slots = [layout.slot_bytes_of(size) for size in sizes]
     failed: dict[int, str] = {}
     there = [False] * len(media)
     filled: list[int] = []
     records: list[np.void] = []
-    sources: list[tuple[int, int, tuple[int, int, int], int]] = []
+    sources: list[Source] = []
     outs: list[int] = []
     mappings: list[tuple[float, float]] = []
     programs = [drawn.params.ctypes.data for drawn in values]
@@ -242,13 +268,13 @@ def begin_views(
         if problem is not None:
             failed[place] = str(problem)
         elif medium is not None and isinstance(plan, PixelPlan) and plan.geometry is not None:
-            source = _source_of(part, plane)  # type: ignore[arg-type]
+            source = source_of(part, plane)  # type: ignore[arg-type]
             for view, geometry in enumerate((plan.geometry, *plan.more)):
                 if layout.mask:
                     mapping = (float(plan.geometry.mask_fill), 0.0)
                 else:
-                    window = _window_of(place, compiled, values[view] if values else None)
-                    mapping = _mapping(medium, window, plane)  # type: ignore[arg-type]
+                    window = window_of(place, compiled, values[view] if values else None)
+                    mapping = mapping_of(medium, window, plane)  # type: ignore[arg-type]
                 if layout.steps:
                     params.append(programs[view] + place * values[view].params.strides[0])
                     noise_seeds.append(int(values[view].noise_seeds[place]))
@@ -296,8 +322,8 @@ def _allocate(
     return views, begins, whole
 
 
-def _source_of(part: Bytes | None, plane: NDArray[np.generic] | None) -> tuple[int, int, tuple[int, int, int], int]:
-    """Address, bytes, height, width and channels of raw samples, codec."""
+def source_of(part: Bytes | None, plane: NDArray[np.generic] | None) -> Source:
+    """Where a picture lies: a part of a shard, or a plane of a volume."""
     if plane is not None:
         raw = (plane.shape[0], plane.shape[1], 1 if plane.ndim == 2 else plane.shape[2])
         return plane.ctypes.data, plane.nbytes, raw, CODECS[plane.dtype.name]
@@ -305,7 +331,7 @@ def _source_of(part: Bytes | None, plane: NDArray[np.generic] | None) -> tuple[i
     return address_of(part), len(part), (0, 0, 0), CODECS["compressed"]
 
 
-def _window_of(place: int, compiled: Compiled, values: DrawnValues | None) -> tuple[float, float] | None:
+def window_of(place: int, compiled: Compiled, values: DrawnValues | None) -> tuple[float, float] | None:
     """The window asked for, as it was drawn for this item."""
     if compiled.window is None:
         return None
@@ -314,7 +340,7 @@ def _window_of(place: int, compiled: Compiled, values: DrawnValues | None) -> tu
     return float(values.windows[place, 0]), float(values.windows[place, 1])
 
 
-def _mapping(
+def mapping_of(
     medium: MediumLine, window: tuple[float, float] | None, plane: NDArray[np.generic] | None
 ) -> tuple[float, float]:
     """Scale and bias that bring stored values to 0..1: the window asked for, the file's own, or the whole range.

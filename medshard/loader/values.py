@@ -43,7 +43,8 @@ def draw_item_values(
         bits = fold(of_item, place, number)
         return np.asarray((bits >> np.uint64(11)) * 2.0**-53, np.float64)
 
-    height, width = output_size(compiled.views[view]) or compiled.size
+    # Without one size there is no step that asks for it: the loader refuses RandomErasing then.
+    height, width = output_size(compiled.views[view]) or (1, 1)
     draws = Draws(
         uniform=lambda number: uniform(0, number),
         height=height,

@@ -53,6 +53,7 @@ def preview(
         for view in range(len(compiled.views))
     ]
     normalize = compiled.normalize
+    assert compiled.size is not None
     layout = BatchLayout(
         *compiled.size,
         channels,

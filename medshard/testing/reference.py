@@ -7,9 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["map_values", "to_channels"]
+__all__ = ["cut_patches", "map_values", "to_channels"]
 
 Array = NDArray[np.float64]
+
+
+def cut_patches(canvas: NDArray[np.generic], edge: int, merge: int = 1, repeat: int = 1) -> NDArray[np.generic]:
+    """A canvas as squares, in blocks of merge x merge, each held for ``repeat`` frames.
+
+    Args:
+        canvas: (C, H, W), whole blocks.
+
+    Returns:
+        (squares, C * repeat * edge * edge).
+    """
+    channels, height, width = canvas.shape
+    down, across = height // edge, width // edge
+    squares = canvas.reshape(channels, down // merge, merge, edge, across // merge, merge, edge)
+    ordered = squares.transpose(1, 4, 2, 5, 0, 3, 6)
+    held = np.repeat(ordered[:, :, :, :, :, None], repeat, axis=5)
+    return np.ascontiguousarray(held.reshape(down * across, -1))
 
 
 def to_channels(values: Array, channels: int) -> Array:

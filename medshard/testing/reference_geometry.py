@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +13,20 @@ from numpy.typing import NDArray
 from medshard.engine import BORDERS
 from medshard.loader.counter import fold
 
-__all__ = ["Outside", "displaced", "sample_filtered", "sample_job", "sample_nearest", "warp_filtered", "warp_nearest"]
+__all__ = [
+    "Outside",
+    "displaced",
+    "resize_levels",
+    "sample_filtered",
+    "sample_job",
+    "sample_nearest",
+    "warp_filtered",
+    "warp_nearest",
+]
 
 Array = NDArray[np.float64]
 Box = Sequence[float]
+Filter = Literal["bilinear", "bicubic"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,15 @@ def _within(at: int, low: int, high: int, border: str) -> int | None:
     return low + (place if place < high - low else period - place)
 
 
+def _curve(filter: Filter, distance: Array) -> Array:
+    """The triangle, or Keys' cubic with a = -1/2 (Keys 1981, equation 15)."""
+    if filter == "bilinear":
+        return np.maximum(0.0, 1.0 - distance)
+    near = (1.5 * distance - 2.5) * distance * distance + 1.0
+    far = (((distance - 5.0) * distance + 8.0) * distance - 4.0) * -0.5
+    return np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
+
+
 def _axis_weights(
     box: tuple[float, float],
     bounds: tuple[int, int],
@@ -59,13 +79,15 @@ def _axis_weights(
     extent: tuple[int, int],
     inner: tuple[int, int],
     border: str,
+    filter: Filter = "bilinear",
 ) -> Array:
-    """(size, bounds[1]) weights of the triangle filter, as Pillow computes them (Resample.c, precompute_coeffs).
+    """(size, bounds[1]) weights of a filter, as Pillow computes them (Resample.c, precompute_coeffs).
 
     Rows sum to less than 1 where the filter meets a constant border.
     """
     scale = (box[1] - box[0]) / size
-    support = max(scale, 1.0)
+    stretch = max(scale, 1.0)
+    support = stretch * (1.0 if filter == "bilinear" else 2.0)
     weights = np.zeros((size, bounds[1]))
     for i in range(size):
         made = _within(i, *inner, border)
@@ -75,10 +97,10 @@ def _axis_weights(
         first = max(extent[0], math.floor(centre - support + 0.5))
         last = min(extent[1], math.floor(centre + support + 0.5))
         inputs = np.arange(first, last)
-        triangle = np.maximum(0.0, 1.0 - np.abs((inputs + 0.5 - centre) / support))
-        if triangle.sum() == 0:
-            inputs, triangle = np.array([min(max(math.floor(centre), extent[0]), extent[1] - 1)]), np.ones(1)
-        for at, weight in zip(inputs.tolist(), triangle / triangle.sum(), strict=True):
+        curve = _curve(filter, np.abs((inputs + 0.5 - centre) / stretch))
+        if curve.sum() == 0:
+            inputs, curve = np.array([min(max(math.floor(centre), extent[0]), extent[1] - 1)]), np.ones(1)
+        for at, weight in zip(inputs.tolist(), curve / sum(curve.tolist()), strict=True):
             place = _within(at, *bounds, border)
             if place is not None:
                 weights[i, place] += weight
@@ -104,8 +126,9 @@ def sample_filtered(
     flip_y: bool = False,
     transpose: bool = False,
     outside: Outside = INSIDE,
+    filter: Filter = "bilinear",
 ) -> Array:
-    """A box of a picture at another size: the separable antialiased triangle filter.
+    """A box of a picture at another size: a separable antialiased filter, the triangle or the cubic.
 
     Args:
         image: (H, W) or (H, W, C), any numbers.
@@ -127,6 +150,7 @@ def sample_filtered(
             _part(extent, axis),
             _part(inner, axis),
             outside.border,
+            filter,
         )
         for axis in (0, 1)
     )
@@ -136,6 +160,55 @@ def sample_filtered(
     sampled = sampled + ((1 - covered) * outside.fill)[..., None]
     sampled = sampled[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
     return np.asarray(sampled.transpose(1, 0, 2) if transpose else sampled, np.float64)
+
+
+def resize_levels(
+    image: NDArray[np.uint8],
+    box_xyxy: Sequence[float],
+    bounds_xyxy: Sequence[int],
+    size_hw: tuple[int, int],
+    *,
+    flip_x: bool = False,
+    flip_y: bool = False,
+    filter: Filter = "bicubic",
+) -> NDArray[np.uint8]:
+    """A box of an 8-bit picture at another size: columns, then rows, each rounded to whole levels.
+
+    Weights are whole multiples of 2^-22, as Pillow has them (Resample.c, normalize_coeffs_8bpc).
+
+    Args:
+        image: (H, W) or (H, W, C).
+
+    Returns:
+        (H', W', C), uint8.
+    """
+    part = _planes(image).astype(np.int64)[: bounds_xyxy[3], : bounds_xyxy[2]]
+    across, down = (
+        _fixed(
+            _axis_weights(
+                (box_xyxy[axis], box_xyxy[axis + 2]),
+                _part(bounds_xyxy, axis),
+                size_hw[1 - axis],
+                _part(bounds_xyxy, axis),
+                (0, size_hw[1 - axis]),
+                "edge",
+                filter,
+            )
+        )
+        for axis in (0, 1)
+    )
+    wide = _levels(np.einsum("hwc,xw->hxc", part, across))
+    resized = _levels(np.einsum("yh,hxc->yxc", down, wide))
+    return resized[:: -1 if flip_y else 1, :: -1 if flip_x else 1].astype(np.uint8)
+
+
+def _fixed(weights: Array) -> NDArray[np.int64]:
+    scaled = weights * 2**22
+    return np.asarray(np.sign(scaled) * np.floor(np.abs(scaled) + 0.5), np.int64)
+
+
+def _levels(sums: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.asarray(np.clip((sums + 2**21) >> 22, 0, 255), np.int64)
 
 
 def sample_nearest(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import CHECKOUT, Demo, environment
 
-DOCUMENTS = ("README.md", "docs/loader.md")
+DOCUMENTS = ("README.md", "docs/loader.md", "docs/families.md")
 
 
 def python_of(document: Path) -> list[str]:

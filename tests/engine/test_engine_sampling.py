@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 import torch
@@ -53,6 +55,7 @@ def windows(draw: st.DrawFn) -> tuple[tuple[int, int], tuple[float, ...], tuple[
     flips=st.tuples(st.booleans(), st.booleans()),
     normalised=st.booleans(),
     clamp=st.booleans(),
+    filter=st.sampled_from(["bilinear", "bicubic"]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_any_window_equals_the_reference(
@@ -64,6 +67,7 @@ def test_any_window_equals_the_reference(
     flips: tuple[bool, bool],
     normalised: bool,
     clamp: bool,
+    filter: Literal["bilinear", "bicubic"],
     seed: int,
 ) -> None:
     stored_size, box, bounds = window
@@ -71,11 +75,11 @@ def test_any_window_equals_the_reference(
     low, high = RANGES[dtype]
     scale, bias = 1 / (high - low), -low / (high - low)
     mean, deviation = ((0.4, 0.5, 0.6)[:channels], (0.2, 0.25, 0.3)[:channels]) if normalised else ((), ())
-    layout = BatchLayout(*size, channels, clamp=clamp, mean=mean, deviation=deviation)
+    layout = BatchLayout(*size, channels, clamp=clamp, mean=mean, deviation=deviation, filter=filter)
     sampling = Sampling(pixels, box, bounds, *flips, scale, bias)
     out, failed = run([sampling], layout)
     assert failed == {}
-    sampled = sample_filtered(pixels, box, bounds, size, flip_x=flips[0], flip_y=flips[1])
+    sampled = sample_filtered(pixels, box, bounds, size, flip_x=flips[0], flip_y=flips[1], filter=filter)
     expected = map_values(
         to_channels(sampled, channels), scale=scale, bias=bias, clamp=clamp, mean=mean, deviation=deviation
     )
@@ -91,6 +95,7 @@ def test_any_window_equals_the_reference(
     ),  # torch 2.13 repeats one row of a column that stays a column
     crop=st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1)),
     flips=st.tuples(st.booleans(), st.booleans()),
+    filter=st.sampled_from(["bilinear", "bicubic"]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_crop_then_resize_equals_torch(
@@ -98,16 +103,17 @@ def test_crop_then_resize_equals_torch(
     size: tuple[int, int],
     crop: tuple[float, float, float, float],
     flips: tuple[bool, bool],
+    filter: Literal["bilinear", "bicubic"],
     seed: int,
 ) -> None:
     pixels = pixels_of("uint8", stored, 3, seed)
     top, left = int(crop[0] * (stored[0] - 1)), int(crop[1] * (stored[1] - 1))
     height, width = 1 + int(crop[2] * (stored[0] - top - 1)), 1 + int(crop[3] * (stored[1] - left - 1))
     box = (left, top, left + width, top + height)
-    out, failed = run([Sampling(pixels, box, box, *flips, 1 / 255)], BatchLayout(*size))
+    out, failed = run([Sampling(pixels, box, box, *flips, 1 / 255)], BatchLayout(*size, clamp=False, filter=filter))
     assert failed == {}
     part = torch.from_numpy(pixels[top : top + height, left : left + width].transpose(2, 0, 1).copy()).double()
-    resized = torch.nn.functional.interpolate(part[None] / 255, size, mode="bilinear", antialias=True)[0]
+    resized = torch.nn.functional.interpolate(part[None] / 255, size, mode=filter, antialias=True)[0]
     axes = [axis for axis, flip in ((2, flips[0]), (1, flips[1])) if flip]
     np.testing.assert_allclose(out[0], resized.flip(axes).numpy(), rtol=0, atol=TOLERANCE)
 

@@ -3,9 +3,8 @@
     python docs/make_augment_pictures.py
 
 Each picture has the crop without the operation on the left and with it on the right, both through the native engine.
-The pictures are real: a CT slice that the pydicom package carries, and an immunohistochemical section that scikit-image
-carries (no known copyright restrictions). A new operation appears by itself once it has an example in
-medshard/testing/operation_examples.py.
+The pictures are a CT slice that the pydicom package carries, and a painted section of stained tissue. A new operation
+appears by itself once it has an example in medshard/testing/operation_examples.py.
 """
 
 from __future__ import annotations
@@ -51,10 +50,25 @@ def ct_slice() -> NDArray[np.int16]:
 
 
 def section() -> NDArray[np.uint8]:
-    """(200, 200, 3)."""
-    from skimage import data
-
-    return np.ascontiguousarray(data.immunohistochemistry()[60:260, 200:400])
+    """(200, 200, 3), painted: stained tissue with fibres, nuclei and a duct, alike from no two sides."""
+    numbers = np.random.default_rng(7)
+    y, x = np.mgrid[0:200, 0:200].astype(np.float64)
+    fibres = np.zeros((200, 200))
+    for _ in range(24):
+        angle, wave, phase = numbers.normal(0.6, 0.35), numbers.uniform(0.04, 0.3), numbers.uniform(0, 6.3)
+        fibres += np.cos(wave * (x * np.cos(angle) + y * np.sin(angle)) + phase) / 24
+    pink = np.array([228.0, 168.0, 204.0]) + fibres[..., None] * np.array([60.0, 130.0, 90.0])
+    purple = np.zeros((200, 200))
+    for _ in range(260):
+        cx, cy, across, down = *numbers.uniform(0, 200, 2), *numbers.uniform(2.0, 4.6, 2)
+        dark = numbers.uniform(0.4, 0.95)
+        purple = np.maximum(purple, dark * (((x - cx) / across) ** 2 + ((y - cy) / down) ** 2 < 1))
+    ring = np.hypot((x - 132) / 1.35, y - 72)
+    purple = np.where(ring < 30, 0.0, purple)
+    purple = np.maximum(purple, 0.8 * (np.abs(ring - 33) < 4))
+    stained = pink * (1 - purple[..., None]) + np.array([92.0, 62.0, 140.0]) * purple[..., None]
+    stained = np.where((ring < 29)[..., None], 243.0, stained) + numbers.normal(0, 5, (200, 200, 3))
+    return np.clip(np.rint(stained), 0, 255).astype(np.uint8)
 
 
 def shown(values: NDArray[np.float32], role: str) -> NDArray[np.uint8]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 
-import torch
+from torch import library
 
 __all__: list[str] = []
 
-_DECLARED = torch.library.Library("torchvision", "FRAGMENT")
+_DECLARED = library.Library("torchvision", "FRAGMENT")
 
 for _ in range(20):  # one name becomes known with each failed import
     try:

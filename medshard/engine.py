@@ -363,7 +363,7 @@ class BatchLayout:
             and ``deviation`` are not used, save for the black around a picture on its canvas.
         filter: of resizing: bilinear (the triangle), or bicubic (Keys 1981, a = -1/2), both antialiased.
         patches: pictures are cut into squares, each job onto its canvas. 8-bit pictures are then resized in whole
-            levels, equal to Pillow's ``Image.resize``, save with steps, warps and constant borders.
+            levels, equal to Pillow's ``Image.resize``; not with steps, warps, or constant borders, which take floats.
     """
 
     height: int

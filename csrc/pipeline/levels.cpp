@@ -113,16 +113,16 @@ void resize_levels(const LevelRows& source, const augment::Axis& across, const a
   }
 }
 
-void transpose_levels(const Visible& part, int channels, LevelMemory& memory) {
-  if (part.none()) return;
-  const std::size_t width = part.width(), height = part.y1 - part.y0, pixel = channels;
-  memory.across.resize(memory.levels.size());
-  for (std::size_t y = 0; y < height; ++y) {
-    for (std::size_t x = 0; x < width; ++x) {
-      std::memcpy(&memory.across[(x * height + y) * pixel], &memory.levels[(y * width + x) * pixel], pixel);
+LevelRows transposed(const LevelRows& source, int height, int width, LevelMemory& memory) {
+  const std::size_t pixel = source.channels, rows = height, columns = width;
+  memory.turned.resize(rows * columns * pixel);
+  for (std::size_t y = 0; y < rows; ++y) {
+    const std::uint8_t* from = source.data + y * source.row_bytes;
+    for (std::size_t x = 0; x < columns; ++x, from += pixel) {
+      std::memcpy(&memory.turned[(x * rows + y) * pixel], from, pixel);
     }
   }
-  memory.levels.swap(memory.across);
+  return {memory.turned.data(), rows * pixel, source.top, source.left, source.channels};
 }
 
 }  // namespace medshard::pipeline

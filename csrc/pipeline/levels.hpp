@@ -20,7 +20,7 @@ struct LevelRows {
 // What a thread keeps between pictures.
 struct LevelMemory {
   augment::FixedWeights columns, rows;
-  std::vector<std::uint8_t> tile, sums, across, levels;
+  std::vector<std::uint8_t> tile, sums, across, levels, turned;
 };
 
 // Columns first, then rows, each rounded to 0..255: the bits of Pillow's Image.resize before 13.0, which
@@ -29,7 +29,7 @@ struct LevelMemory {
 void resize_levels(const LevelRows& source, const augment::Axis& across, const augment::Axis& down,
                    const Visible& part, LevelMemory& memory);
 
-// Rows of `memory.levels`, which holds `part`, become columns.
-void transpose_levels(const Visible& part, int channels, LevelMemory& memory);
+// `height` x `width` pixels of a source with rows and columns exchanged, in `memory.turned`.
+LevelRows transposed(const LevelRows& source, int height, int width, LevelMemory& memory);
 
 }  // namespace medshard::pipeline

@@ -88,15 +88,19 @@ void keep_channels(augment::Picture& picture, int channels) {
   picture.reshape(channels, picture.height, picture.width);
 }
 
-// 8-bit pictures in whole levels, so that they equal what a family's own processor makes of them.
+// 8-bit pictures in whole levels, so that they equal what a family's own processor makes of them; those that
+// are transposed are so before, since the passes do not commute.
 void sample_levels(const Source& source, const Job& job, const Batch& batch, const Sampling& sampling,
                    LevelMemory& memory, std::uint8_t* out) {
-  Visible part = visible_part(job);
-  if (job.transpose) part = {part.y0, part.x0, part.y1, part.x1};
-  const LevelRows rows{source.data, static_cast<std::size_t>(source.held.width()) * source.channels,
-                       static_cast<int>(source.held.x0), static_cast<int>(source.held.y0), source.channels};
-  resize_levels(rows, sampling.across, sampling.down, part, memory);
-  if (job.transpose) transpose_levels(part, source.channels, memory);
+  const Visible part = visible_part(job);
+  LevelRows rows{source.data, static_cast<std::size_t>(source.held.width()) * source.channels,
+                 static_cast<int>(source.held.x0), static_cast<int>(source.held.y0), source.channels};
+  if (job.transpose) {
+    rows = transposed(rows, source.held.height(), source.held.width(), memory);
+    resize_levels(rows, sampling.down, sampling.across, part, memory);
+  } else {
+    resize_levels(rows, sampling.across, sampling.down, part, memory);
+  }
   store_patch_levels(memory.levels.data(), source.channels, job, batch, out);
 }
 
@@ -153,7 +157,7 @@ void clear_slot(const Job& job, const Batch& batch) {
 
 // Memory of a picture, and of a job whose pictures were large, goes back.
 void trim(Scratch& scratch) {
-  for (auto* kept : {&scratch.pixels.bytes, &scratch.pixels.scratch}) {
+  for (auto* kept : {&scratch.pixels.bytes, &scratch.pixels.scratch, &scratch.levels.turned}) {
     if (kept->capacity() > kKeptBytes) std::vector<std::uint8_t>().swap(*kept);
   }
   for (augment::Picture* picture :

@@ -14,6 +14,7 @@ from medshard.engine import BORDERS
 from medshard.loader.counter import fold
 
 __all__ = [
+    "Filter",
     "Outside",
     "displaced",
     "resize_levels",
@@ -333,7 +334,9 @@ def warp_nearest(image: NDArray[np.generic], job: np.void, border: str, fill: fl
     return np.asarray(taken)
 
 
-def sample_job(image: NDArray[np.generic], job: np.void, *, mask: bool = False) -> NDArray[np.generic]:
+def sample_job(
+    image: NDArray[np.generic], job: np.void, *, mask: bool = False, filter: Filter = "bilinear"
+) -> NDArray[np.generic]:
     """What the engine makes of a raw picture or mask for a job (``medshard.engine.JOB``), before scale and bias.
 
     Returns:
@@ -347,7 +350,8 @@ def sample_job(image: NDArray[np.generic], job: np.void, *, mask: bool = False) 
     if job["grid"].any():
         if mask:
             return warp_nearest(image, job, border, fill)
-        grid = sample_filtered(image, box, bounds, (int(job["grid"][0]), int(job["grid"][1])), outside=outside)
+        grid_hw = (int(job["grid"][0]), int(job["grid"][1]))
+        grid = sample_filtered(image, box, bounds, grid_hw, outside=outside, filter=filter)
         return warp_filtered(grid, _grid_points(job), border, fill)
     size = (int(job["height"]), int(job["width"]))
     size = size[::-1] if job["transpose"] else size
@@ -363,4 +367,6 @@ def sample_job(image: NDArray[np.generic], job: np.void, *, mask: bool = False) 
             bounds_xyxy=bounds,
             outside=outside,
         )
-    return sample_filtered(image, box, bounds, size, flip_x=flip_x, flip_y=flip_y, transpose=transpose, outside=outside)
+    return sample_filtered(
+        image, box, bounds, size, flip_x=flip_x, flip_y=flip_y, transpose=transpose, outside=outside, filter=filter
+    )

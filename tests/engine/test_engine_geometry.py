@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import pytest
 from numpy.typing import NDArray
 
 import medshard
-from medshard.engine import CODECS, JOB, BatchLayout, Engine, address_of, displace, encode_png, features
-from medshard.testing.reference_geometry import displaced, sample_job
+from medshard.engine import CODECS, JOB, BatchLayout, Engine, Patches, address_of, displace, encode_png, features
+from medshard.testing.reference import cut_patches
+from medshard.testing.reference_geometry import Filter, displaced, sample_job
 
 LEVELS = features()["simd_levels"]
 SIZE = (21, 33)
@@ -55,20 +57,36 @@ def job_of(picture: NDArray[np.uint8], number: int, slot_bytes: int) -> NDArray[
     return job
 
 
-def made(threads: int = 1) -> NDArray[np.float32]:
+def made(threads: int = 1, layout: BatchLayout = LAYOUT) -> NDArray[np.float32]:
     pictures = stored(48)
     jobs = np.array([job_of(picture, number, LAYOUT.slot_bytes) for number, picture in enumerate(pictures)], JOB)
+    jobs["canvas"] = (*SIZE, 0, 0)
     out = np.full((48, 3, *SIZE), 77, np.float32)
-    assert Engine(threads).run(jobs, out.ctypes.data, LAYOUT, keep_alive=pictures) == {}
+    assert Engine(threads).run(jobs, out.ctypes.data, layout, keep_alive=pictures) == {}
     return out
 
 
-def test_jobs_of_every_kind_equal_the_reference() -> None:
-    out = made()
+def reference(picture: NDArray[np.uint8], number: int, filter: Filter) -> NDArray[np.float64]:
+    expected = np.asarray(sample_job(picture, job_of(picture, number, 0)[()], filter=filter), np.float64) / 255
+    return ((np.clip(expected, 0, 1) - LAYOUT.mean) / LAYOUT.deviation).transpose(2, 0, 1)
+
+
+@pytest.mark.parametrize("filter", ["bilinear", "bicubic"])
+def test_jobs_of_every_kind_equal_the_reference(filter: Filter) -> None:
+    out = made(layout=replace(LAYOUT, filter=filter))
     for number, picture in enumerate(stored(48)):
-        expected = np.asarray(sample_job(picture, job_of(picture, number, 0)[()]), np.float64) / 255
-        expected = (np.clip(expected, 0, 1) - LAYOUT.mean) / LAYOUT.deviation
-        np.testing.assert_allclose(out[number], expected.transpose(2, 0, 1), rtol=0, atol=4e-5, err_msg=str(number))
+        expected = reference(picture, number, filter)
+        np.testing.assert_allclose(out[number], expected, rtol=0, atol=4e-5, err_msg=str(number))
+
+
+def test_jobs_of_every_kind_are_cut_into_patches() -> None:
+    """In floats where a warp or a constant border is on the way; else in levels, two roundings away from them."""
+    out = made(layout=replace(LAYOUT, patches=Patches(3)))
+    for number, picture in enumerate(stored(48)):
+        floats = number % 4 >= 2 or (number % 4 == 1 and number % 3 == 0)
+        expected = cut_patches(reference(picture, number, "bilinear"), 3)
+        atol = 4e-5 if floats else 1.01 / 255 / min(LAYOUT.deviation)
+        np.testing.assert_allclose(out[number].reshape(-1, 27), expected, rtol=0, atol=atol, err_msg=str(number))
 
 
 def test_any_number_of_threads_gives_the_same_bits() -> None:

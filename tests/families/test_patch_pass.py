@@ -92,16 +92,18 @@ def test_any_view_of_8_bits_has_the_levels_of_the_reference(
     pixels = np.random.default_rng(seed).choice(np.array([0, 3, 128, 255], np.uint8), shape)
     out, failed = run_views([(pixels, geometry)], rule(patches, filter, view))
     assert failed == {}
+    turned = bool(geometry.job["transpose"])
+    (x0, y0, x1, y1), flips = geometry.bounds_xyxy, (geometry.flip_x, geometry.flip_y)
+    box = (y0, x0, y1, x1) if turned else (x0, y0, x1, y1)
     levels = resize_levels(
-        pixels,
-        geometry.box_xyxy,
-        geometry.bounds_xyxy,
-        (view.width, view.height) if geometry.job["transpose"] else (view.height, view.width),
-        flip_x=geometry.flip_x,
-        flip_y=geometry.flip_y,
+        pixels.swapaxes(0, 1) if turned else pixels,
+        box,
+        box,
+        (view.height, view.width),
+        flip_x=flips[turned],
+        flip_y=flips[not turned],
         filter=filter,  # type: ignore[arg-type]
     )
-    levels = levels.transpose(1, 0, 2) if geometry.job["transpose"] else levels
     canvas = on_canvas(to_channels(levels.astype(np.float64), 3), view)
     mapped = (canvas / 255 - np.array(MEAN)[:, None, None]) / np.array(STD)[:, None, None]
     expected = cut_patches(mapped, patches.edge, patches.merge, patches.repeat)

@@ -13,7 +13,26 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from medshard.augment import Normalize, Operation, RandomHorizontalFlip, RandomResizedCrop, Resize, TakeSlice
+from medshard.augment import (
+    ElasticTransform,
+    GaussianNoise,
+    Letterbox,
+    MultiCrop,
+    Normalize,
+    Operation,
+    Pad,
+    RandomAffine,
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomInvert,
+    RandomResizedCrop,
+    RandomRotation,
+    Resize,
+    Rot90,
+    TakeSlice,
+    ZScoreNormalize,
+)
 from medshard.corpus.corpus import Corpus, open_corpus
 from medshard.engine import Patches
 from medshard.errors import LoaderError, MedshardError
@@ -21,6 +40,8 @@ from medshard.families import FAMILIES
 from medshard.families.qwen_vl import QwenRule
 from medshard.families.vision import VisionFamily
 from medshard.loader.loader import Loader
+from medshard.testing.reference import cut_patches, to_channels
+from medshard.testing.reference_geometry import sample_filtered
 
 NATIVE: list[Operation] = [TakeSlice("z")]
 AUGMENTED: list[Operation] = [TakeSlice("z"), RandomResizedCrop((90, 130), scale=(0.3, 1)), RandomHorizontalFlip()]
@@ -110,12 +131,13 @@ def test_a_fixed_size_is_resized_once_by_the_rule(corpus: Corpus) -> None:
         assert torch.allclose(scale * grids, torch.full_like(scale, 6.0))
 
 
-def test_pixels_are_the_stored_picture_resized(corpus: Corpus) -> None:
-    """An independent path: Pillow, columns then rows, and the published patch order."""
+@pytest.mark.parametrize("turns", [0, 1, 3])
+def test_pixels_are_the_stored_picture_resized(corpus: Corpus, turns: int) -> None:
+    """An independent path: Pillow, columns then rows, and the published patch order; of turned pictures too."""
     rule = FAMILIES.get("qwen2.5-vl").image
     assert rule is not None
     checked = 0
-    for batch in loader(corpus, by="sample"):
+    for batch in loader(corpus, transform=[*NATIVE, Rot90(turns)], by="sample"):
         ends = np.cumsum([int(grid.prod()) for grid in batch["image_grid_thw"]])
         parts = np.split(batch["pixel_values"].numpy(), ends[:-1])
         keys = [key for key, shown in zip(batch["key"], batch["has_image"], strict=True) if shown]
@@ -125,7 +147,7 @@ def test_pixels_are_the_stored_picture_resized(corpus: Corpus) -> None:
             if stored is None or stored.dtype != np.uint8:
                 continue
             _, down, across = grid
-            picture = Image.fromarray(stored).convert("RGB")
+            picture = Image.fromarray(np.ascontiguousarray(np.rot90(stored, turns))).convert("RGB")
             wide = picture.resize((across * 14, picture.height), Image.Resampling.BICUBIC)
             resized = wide.resize((across * 14, down * 14), Image.Resampling.BICUBIC)
             values = (np.asarray(resized, np.float64) / 255 - rule.mean) / rule.std
@@ -134,6 +156,52 @@ def test_pixels_are_the_stored_picture_resized(corpus: Corpus) -> None:
             np.testing.assert_allclose(patches, held.reshape(down * across, -1), rtol=0, atol=1e-5)
             checked += 1
     assert checked > 5
+
+
+@pytest.mark.parametrize("family", ["qwen2.5-vl", "llava-next"])
+def test_steps_change_each_resized_copy_and_not_the_black_around_it(corpus: Corpus, family: str) -> None:
+    """Against the numpy reference: resized in floats, turned over, and only then laid on the canvas."""
+    rule = FAMILIES.get(family).image
+    assert rule is not None
+    checked = barred = 0
+    for batch in loader(corpus, family, [*NATIVE, RandomInvert(p=1.0)], by="sample", image="image"):
+        place, flat = 0, batch["pixel_values"].flatten(1).numpy()
+        for key, shown in zip(batch["key"], batch["has_image"].tolist(), strict=True):
+            if not shown:
+                continue
+            stored = corpus.sample(key).array("image")
+            height, width = stored.shape[:2]
+            for view in rule.views(height, width):
+                down, across = view.grid(rule.patches.edge)
+                rows, place = flat[place : place + down * across], place + down * across
+                if stored.dtype != np.uint8:
+                    continue
+                box = (0, 0, width, height)
+                values = sample_filtered(stored, box, box, (view.height, view.width), filter=rule.filter)
+                inverted = 1 - np.clip(to_channels(values, 3) / 255, 0, 1)
+                canvas = np.zeros((view.canvas_height, view.canvas_width, 3))
+                top, left = max(view.top, 0), max(view.left, 0)
+                part = inverted[top - view.top :, left - view.left :]
+                part = part[: view.canvas_height - top, : view.canvas_width - left]
+                canvas[top : top + part.shape[0], left : left + part.shape[1]] = part
+                mapped = ((canvas - rule.mean) / rule.std).transpose(2, 0, 1)
+                expected = cut_patches(mapped, rule.patches.edge, rule.patches.merge, rule.patches.repeat)
+                np.testing.assert_allclose(rows, expected, rtol=0, atol=3e-5)
+                checked, barred = checked + 1, barred + (part.shape != canvas.shape)
+        assert place == len(flat)
+    assert checked > 5
+    assert (barred > 0) == (family == "llava-next")
+
+
+def test_noise_follows_the_item_not_the_threads(corpus: Corpus) -> None:
+    noisy: list[Operation] = [*AUGMENTED, GaussianNoise(0.0, 0.1)]
+    runs = [
+        [told for batch in loader(corpus, transform=noisy, threads=threads) for told in per_item(batch)]
+        for threads in (1, 3)
+    ]
+    assert runs[0] == runs[1]
+    plain = [told for batch in loader(corpus, transform=AUGMENTED) for told in per_item(batch)]
+    assert sum(a != b for a, b in zip(runs[0], plain, strict=True) if a[1]) == sum(bool(told[1]) for told in plain)
 
 
 def test_a_chosen_picture_comes_only_where_the_text_shows_one(corpus: Corpus) -> None:
@@ -226,6 +294,16 @@ def test_a_family_made_by_hand_bounds_the_tokens(corpus: Corpus) -> None:
     ("options", "says"),
     [
         ({"transform": [*NATIVE, Normalize([0.5], [0.5])]}, "has its own mean and std; leave Normalize out"),
+        ({"transform": [*NATIVE, ZScoreNormalize()]}, "leave ZScoreNormalize out"),
+        ({"transform": [*NATIVE, RandomRotation(10)]}, "RandomRotation is made for one size of output"),
+        ({"transform": [*NATIVE, RandomAffine(5)]}, "RandomAffine is made for one size"),
+        ({"transform": [*NATIVE, ElasticTransform()]}, "ElasticTransform is made for one size"),
+        ({"transform": [*NATIVE, Pad(3)]}, "Pad is made for one size"),
+        ({"transform": [*NATIVE, Letterbox(56)]}, "Letterbox is made for one size"),
+        ({"transform": [*NATIVE, RandomCrop(20, padding=2)]}, "RandomCrop with padding is made for one size"),
+        ({"transform": [*NATIVE, MultiCrop(global_size=56, local_size=28)]}, "MultiCrop is made for one size"),
+        ({"transform": [*NATIVE, RandomErasing()]}, "RandomErasing is made for one size"),
+        ({"channels_last": True}, "channels first"),
         ({"mask": "mask"}, "masks have one size"),
         ({"channels": 1}, "sees 3 channels"),
         ({"dtype": "uint8"}, "float32, float16 or bfloat16"),

@@ -1,4 +1,4 @@
-// What is done to one sample, and where it goes. The layout is shared with Python (medshard/engine.py: JOB).
+// What is done to one sample, and where it goes. The layout is shared with Python (medshard/engine/jobs.py: JOB).
 #pragma once
 
 #include <cstddef>
@@ -42,7 +42,7 @@ struct Job {
   // With patches: a canvas, and where on it the output's first pixel lies.
   std::int32_t canvas_height, canvas_width, canvas_top, canvas_left;
 };
-static_assert(sizeof(Job) == 320, "medshard/engine.py holds the same layout");
+static_assert(sizeof(Job) == 320, "medshard/engine/jobs.py holds the same layout");
 
 // How a canvas is cut; see Note [Patch order] in patches.hpp. An `edge` of 0: pictures are not cut.
 struct Patches {

@@ -11,7 +11,7 @@ from workloads import Workload
 from peers import Task, version_of
 
 DISTRIBUTION = "medshard"
-IMPORTS = ("torch", "medshard", "medshard.augment")
+IMPORTS = ("torch", "medshard", "medshard.augment", "medshard.corpus.corpus", "medshard.loader.loader")
 SETTINGS = "Loader(corpus, batch, transform, by='sample', threads); defaults elsewhere"
 
 

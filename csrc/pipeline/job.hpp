@@ -1,4 +1,5 @@
-// What is done to one sample, and where it goes. The layout is shared with Python (medshard/engine/jobs.py: JOB).
+// What is done to one sample, and where it goes. The layout is shared with Python (medshard/engine/jobs.py:
+// JOB).
 #pragma once
 
 #include <cstddef>

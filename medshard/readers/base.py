@@ -64,12 +64,14 @@ class Image:
             stream cannot (its codec is not one that every trainer reads, or its orientation tag turns it).
         unit: UCUM code such as ``[hnsf'U]``; None when arbitrary or unknown.
         spacing_yx_mm: distance of pixel centres; None when unknown.
-        affine_ijk_to_ras: (4, 4) with k = 0; None when unknown.
+        affine_ijk_to_ras: (4, 4) with k = 0; of a plane without a third dimension the third column is its unit normal;
+            None when unknown.
         patient_left: where the patient's left lies in the picture.
         window: (lowest, highest) value that the file asks to be shown.
         modality: the file's own word (DICOM Modality), lower case.
         view: the file's own word (DICOM ViewPosition).
         sop_instance_uid: identity of the DICOM object, to be remapped before it is stored.
+        frame_of_reference_uid: of the DICOM object; media with one UID share their millimetres. Never stored.
     """
 
     pixels: Array
@@ -83,6 +85,7 @@ class Image:
     modality: str | None = None
     view: str | None = None
     sop_instance_uid: str | None = None
+    frame_of_reference_uid: str | None = None
 
 
 @dataclass
@@ -97,6 +100,7 @@ class Volume:
         window: (lowest, highest) value that the file asks to be shown.
         modality: the file's own word (DICOM Modality), lower case.
         sop_instance_uids: identity of each slice in the order of Z, to be remapped before they are stored.
+        frame_of_reference_uid: of the DICOM series; media with one UID share their millimetres. Never stored.
         notes: what was decided on the way and belongs in the report ("2 duplicate slices dropped").
     """
 
@@ -107,6 +111,7 @@ class Volume:
     window: tuple[float, float] | None = None
     modality: str | None = None
     sop_instance_uids: tuple[str, ...] = ()
+    frame_of_reference_uid: str | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -67,13 +67,15 @@ class Image:
         spacing_region_px: x0, y0, x1, y1 of the part in which ``spacing_yx_mm`` holds; None where it holds everywhere.
         detector_spacing_yx_mm: of a projection, distance of pixel centres on the detector; magnified, so never a
             measure of the patient.
-        affine_ijk_to_ras: (4, 4) with k = 0; None when unknown.
+        affine_ijk_to_ras: (4, 4) with k = 0; of a plane without a third dimension the third column is its unit normal;
+            None when unknown.
         patient_left: where the patient's left lies in the picture.
         window: (lowest, highest) value that the file asks to be shown.
         padding: (lowest, highest) value of pixels that the file declares to be no measurement; they stay as they are.
         modality: the file's own word (DICOM Modality), lower case.
         view: the file's own word (DICOM ViewPosition).
         sop_instance_uid: identity of the DICOM object, to be remapped before it is stored.
+        frame_of_reference_uid: of the DICOM object; media with one UID share their millimetres. Never stored.
     """
 
     pixels: Array
@@ -90,6 +92,7 @@ class Image:
     modality: str | None = None
     view: str | None = None
     sop_instance_uid: str | None = None
+    frame_of_reference_uid: str | None = None
 
 
 @dataclass
@@ -107,6 +110,7 @@ class Volume:
         stated_spacing_zyx_mm: distances that are known without a place in the patient; used where no affine is.
         modality: the file's own word (DICOM Modality), lower case.
         sop_instance_uids: identity of each slice in the order of Z, to be remapped before they are stored.
+        frame_of_reference_uid: of the DICOM series; media with one UID share their millimetres. Never stored.
         notes: what was decided on the way and belongs in the report ("2 duplicate slices dropped").
     """
 
@@ -120,6 +124,7 @@ class Volume:
     stated_spacing_zyx_mm: tuple[float, float, float] | None = None
     modality: str | None = None
     sop_instance_uids: tuple[str, ...] = ()
+    frame_of_reference_uid: str | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

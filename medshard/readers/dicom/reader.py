@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from medshard.errors import GeometryError, ReadError
-from medshard.readers.base import Affine, Array, Blob, Image, Mask, Volume
+from medshard.readers.base import AS_STORED, Affine, Array, Blob, Image, Mask, Volume, VolumeOptions
 from medshard.readers.dicom.geometry import (
     Plane,
     affine_of_plane,
@@ -74,7 +74,7 @@ class DicomReader:
             frame_of_reference_uid=frame_of_reference(dataset),
         )
 
-    def volume(self, blobs: Sequence[Blob]) -> Volume:
+    def volume(self, blobs: Sequence[Blob], options: VolumeOptions = AS_STORED) -> Volume:
         """One multi-frame file, or the files of one series."""
         if len(blobs) > MAX_FRAMES:
             raise ReadError(f"{len(blobs)} files, more than {MAX_FRAMES}", error_class="too_large")

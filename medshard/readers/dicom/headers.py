@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from pydicom import config
 from pydicom.dataset import FileDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -17,7 +19,17 @@ from medshard.errors import ReadError
 from medshard.readers.base import Blob
 from medshard.readers.limits import MAX_FILE_BYTES
 
-__all__ = ["IDENTIFYING", "LISTED", "dicom_header", "frame_of_reference", "is_dicom", "open_dataset", "quiet"]
+__all__ = [
+    "IDENTIFYING",
+    "LISTED",
+    "dicom_header",
+    "frame_of_reference",
+    "is_dicom",
+    "numbers",
+    "open_dataset",
+    "quiet",
+    "whole",
+]
 
 IDENTIFYING = (
     "PatientID",
@@ -129,6 +141,27 @@ def attribute(dataset: Any, keyword: str) -> Any:
     except Exception:  # noqa: BLE001 - as above
         return None
     return None if value is None or value == "" else value
+
+
+def numbers(dataset: Any, keyword: str) -> NDArray[np.float64] | None:
+    """An attribute's numbers, all finite; None when absent or no numbers."""
+    value = attribute(dataset, keyword)
+    if value is None:
+        return None
+    items = value if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue" else [value]
+    try:
+        found = np.array([float(item) for item in items], np.float64)
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) and np.isfinite(found).all() else None
+
+
+def whole(dataset: Any, keyword: str) -> int | None:
+    value = attribute(dataset, keyword)
+    try:
+        return None if value is None else int(value)
+    except (TypeError, ValueError):
+        raise ReadError(f"{keyword} is no whole number", error_class="damaged_dicom") from None
 
 
 def frame_of_reference(dataset: Any) -> str | None:

@@ -165,7 +165,7 @@ def test_equal_slices_at_one_position_are_dropped_and_noted() -> None:
     again.SOPInstanceUID = "1.2.826.0.1.3680043.8.498.999"
     volume = read([*slices, again], seed=3)
     np.testing.assert_array_equal(volume.voxels, voxels)
-    assert volume.notes == ["1 duplicate slices dropped"]
+    assert volume.notes == ["1 duplicate slice dropped"]
 
 
 def changed_pixels(slices: list[Dataset]) -> None:
@@ -197,7 +197,8 @@ def test_a_missing_slice_is_refused(missing: int) -> None:
     del slices[missing]
     with pytest.raises(GeometryError, match="unevenly") as caught:
         read(slices, seed=2)
-    assert caught.value.error_class == "uneven_slices"
+    assert caught.value.error_class == "missing_slices"
+    assert "1 of 7 are missing" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -230,13 +231,16 @@ def test_slices_that_contradict_each_other_are_refused(keyword: str, value: obje
 
 def test_files_of_several_frames_and_colours_are_no_slices() -> None:
     slices = series(grain(3, 4, 4))
-    with pytest.raises(ReadError) as caught:
-        read([*slices, *[dataset(grain(2, 4, 4), frames=2, Modality="CT", **ids(slices[0]))]])
-    assert caught.value.error_class == "several_frames"
-    colour = dataset(np.zeros((4, 4, 3), np.uint8), Modality="CT", **ids(slices[0]))
-    with pytest.raises(ReadError) as caught:
+    with pytest.raises(GeometryError) as caught:
+        read([*slices, dataset(grain(2, 4, 4), frames=2, Modality="CT", SOPClassUID=CT, **ids(slices[0]))])
+    assert caught.value.error_class == "no_position"
+    colour = dataset(np.zeros((4, 4, 3), np.uint8), Modality="CT", SOPClassUID=CT, **ids(slices[0]))
+    with pytest.raises(GeometryError) as caught:
         read([*slices, colour])
-    assert caught.value.error_class == "not_a_volume"
+    assert caught.value.error_class == "mixed_series"
+    with pytest.raises(ReadError) as refused:
+        read([colour])
+    assert refused.value.error_class == "not_a_volume"
 
 
 def ids(image: Dataset) -> dict[str, object]:

@@ -59,6 +59,13 @@ LISTED = (
     "TemporalPositionIdentifier",
     "EchoTime",
     "EchoNumbers",
+    "InversionTime",
+    "FlipAngle",
+    "TriggerTime",
+    "RescaleType",
+    "Units",
+    "Manufacturer",
+    "ManufacturerModelName",
     "DiffusionBValue",
     "NumberOfFrames",
     "Rows",
@@ -170,19 +177,23 @@ def frame_of_reference(dataset: Any) -> str | None:
     return str(uid) if uid is not None else None
 
 
-def dicom_header(blob: Blob) -> dict[str, str | None]:
-    """The listed attributes as text, multiple values joined with a backslash as in the file.
+def open_header(blob: Blob) -> FileDataset:
+    """A file's attributes before its pixels, from its first bytes where they are enough.
 
     Raises:
         ReadError: the file is no DICOM file or its header is damaged.
     """
     data = blob.head(_HEAD_BYTES) if blob.head is not None else blob.read()
     try:
-        dataset = open_dataset(data, pixels=False)
+        return open_dataset(data, pixels=False)
     except ReadError:
         if len(data) < _HEAD_BYTES:
             raise
-        dataset = open_dataset(blob.read(), pixels=False)
+        return open_dataset(blob.read(), pixels=False)
+
+
+def dicom_header(dataset: Any) -> dict[str, str | None]:
+    """The listed attributes as text, multiple values joined with a backslash as in the file."""
     return {keyword: _text(attribute(dataset, keyword)) for keyword in LISTED}
 
 

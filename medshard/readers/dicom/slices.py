@@ -27,8 +27,6 @@ _CONSTANT = (
     "Modality",
     "SOPClassUID",
     "PhotometricInterpretation",
-    "BitsStored",
-    "PixelRepresentation",
 )
 _FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence")
 

@@ -153,7 +153,7 @@ def missing_slices(distances_mm: NDArray[np.float64]) -> tuple[int, int] | None:
         distances_mm: (n,) positions along the normal, in order.
     """
     gaps = np.diff(distances_mm)
-    times = gaps / np.median(gaps)
+    times = gaps / np.sort(gaps)[(len(gaps) - 1) // 2]
     whole = np.round(times)
     if (np.abs(times - whole) > _WHOLE_TOLERANCE).any() or (whole < 1).any() or (whole == 1).all():
         return None

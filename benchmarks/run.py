@@ -260,9 +260,12 @@ def run_dicom(options: argparse.Namespace) -> str:
     return made.stdout.strip() if made.returncode == 0 else f"benchmarks/dicom_decode.py failed ({made.returncode})."
 
 
-def settings_table(rows: Sequence[dict[str, Any]]) -> str:
-    lines = {(line["contestant"], line["version"], line["settings"]) for line in rows}
-    return report.markdown(("contestant", "version", "settings"), sorted(map(list, lines)))
+def settings_table(rows: Sequence[dict[str, Any]], before: str) -> str:
+    """A line a contestant of this run; those of others stay as they stood in the page before."""
+    headings = ["contestant", "version", "settings"]
+    lines = {row[0]: row for row in report.parsed(before) if row != headings}
+    lines.update({row["contestant"]: [row["contestant"], row["version"], row["settings"]] for row in rows})
+    return report.markdown(headings, [lines[name] for name in sorted(lines)])
 
 
 def main() -> None:
@@ -289,7 +292,7 @@ def main() -> None:
             pages[name] = section(options)
             print(f"\n{name}\n{pages[name]}", flush=True)
     if every:
-        pages["settings"] = settings_table(every)
+        pages["settings"] = settings_table(every, report.section(PAGE, "settings"))
     with (options.folder / "results.jsonl").open("a") as out:
         for line in every:
             print(json.dumps({"machine": told, "quick": options.quick, **line}), file=out)

@@ -4,11 +4,12 @@
 #include <cstring>
 
 #include "decode/codestreams.hpp"
-#include "decode/jpeg_lossless/rows.hpp"
 #include "decode/jpeg_markers.hpp"
+// In this file alone, so that the compiler may inline what is called in one place.
+#include "decode/jpeg_lossless/bits.inl"
+#include "decode/jpeg_lossless/rows.inl"
 
 namespace medshard::decode {
-namespace jpeg_lossless {
 namespace {
 
 struct Component {
@@ -241,11 +242,10 @@ class Picture {
 };
 
 }  // namespace
-}  // namespace jpeg_lossless
 
 Header read_jpeg_lossless_header(const std::uint8_t* data, std::size_t size) {
   JpegMarkers markers;
-  if (!scan_markers(data, size, markers) || markers.process != 3) jpeg_lossless::damaged("has no frame header of that kind");
+  if (!scan_markers(data, size, markers) || markers.process != 3) damaged("has no frame header of that kind");
   Header header;
   header.format = Format::jpeg_lossless;
   header.width = markers.width;
@@ -257,8 +257,8 @@ Header read_jpeg_lossless_header(const std::uint8_t* data, std::size_t size) {
 }
 
 void decode_jpeg_lossless(const std::uint8_t* data, std::size_t size, const Request& request, Pixels& out) {
-  if (size < 4 || data[0] != 0xFF || data[1] != 0xD8) jpeg_lossless::damaged("has no start of image");
-  jpeg_lossless::Picture(data, size, request.max_pixels).decode(out);
+  if (size < 4 || data[0] != 0xFF || data[1] != 0xD8) damaged("has no start of image");
+  Picture(data, size, request.max_pixels).decode(out);
 }
 
 }  // namespace medshard::decode

@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <cstring>
 
-#include "decode/jpegls/scan.hpp"
+// In this file alone, so that the compiler may inline what is called in one place.
+#include "decode/jpegls/bits.inl"
+#include "decode/jpegls/scan.inl"
 
 namespace medshard::decode {
 namespace {
-
-using jpegls::damaged;
-using jpegls::PlainBits;
-using jpegls::Preset;
-using jpegls::Values;
 
 struct Frame {
   int precision = 0, channels = 0;
@@ -41,7 +38,7 @@ void store(const std::uint16_t* line, std::size_t width, std::size_t stride, std
 
 void decode_scan(const Frame& frame, const std::vector<int>& channels, const Preset& preset, int near,
                  const PlainBits& plain, Pixels& out) {
-  jpegls::Scan scan(preset, near, plain);
+  Scan scan(preset, near, plain);
   const std::size_t stride = static_cast<std::size_t>(frame.channels), sample = out.bits == 8 ? 1 : 2;
   const std::size_t padded = frame.width + 2, count = channels.size();
   std::vector<std::uint16_t> lines(2 * count * padded, 0);
@@ -135,7 +132,7 @@ bool decode_jpegls_scans(const std::uint8_t* data, std::size_t size, std::uint64
       const int max_value = has_preset && told.max_value > 0 ? told.max_value : top;
       if (max_value > top || near > std::min(255, max_value / 2))
         damaged("the coding parameters are damaged");
-      Preset preset = jpegls::default_preset(max_value, near);
+      Preset preset = default_preset(max_value, near);
       if (has_preset) {
         if (told.t1 > 0) preset.t1 = told.t1;
         if (told.t2 > 0) preset.t2 = told.t2;

@@ -1,6 +1,4 @@
 // The bits of a JPEG-LS scan (T.87 annex A).
-#pragma once
-
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -9,9 +7,10 @@
 #include "core/bytes.hpp"
 #include "core/error.hpp"
 
-namespace medshard::decode::jpegls {
+namespace medshard::decode {
+namespace {
 
-[[noreturn]] inline void damaged(const char* what) { throw DecodeError(std::string("JPEG-LS: ") + what); }
+[[noreturn]] void damaged(const char* what) { throw DecodeError(std::string("JPEG-LS: ") + what); }
 
 // The bits of a scan one after another. After a byte FF the next one's first bit is stuffed (T.87 A.1); taken
 // out here once, a read needs no test.
@@ -93,4 +92,5 @@ class Bits {
   std::size_t place_ = 0;
 };
 
-}  // namespace medshard::decode::jpegls
+}  // namespace
+}  // namespace medshard::decode

@@ -1,28 +1,25 @@
 // One scan of JPEG-LS, line by line: contexts, Golomb codes and runs (T.87 annex A).
-#pragma once
-
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <vector>
 
-#include "decode/jpegls/bits.hpp"
-
-namespace medshard::decode::jpegls {
+namespace medshard::decode {
+namespace {
 
 constexpr int kContexts = 365;
 // Orders of run lengths (T.87 A.2.1, J).
 constexpr int kRunOrder[32] = {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2,  2,  3,  3,  3,  3,
                                4, 4, 5, 5, 6, 6, 7, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
-inline int bits_of(std::uint32_t value) { return value == 0 ? 0 : 32 - __builtin_clz(value); }
+int bits_of(std::uint32_t value) { return value == 0 ? 0 : 32 - __builtin_clz(value); }
 
 struct Preset {
   int max_value = 0, t1 = 0, t2 = 0, t3 = 0, reset = 64;
 };
 
 // T.87 C.2.4.1.1.1
-inline Preset default_preset(int max_value, int near) {
+Preset default_preset(int max_value, int near) {
   const auto within = [&](int value, int low) { return value > max_value || value < low ? low : value; };
   Preset preset;
   preset.max_value = max_value;
@@ -240,4 +237,5 @@ class Scan {
   std::vector<std::int8_t> levels_;
 };
 
-}  // namespace medshard::decode::jpegls
+}  // namespace
+}  // namespace medshard::decode

@@ -1,9 +1,7 @@
 // The entropy-coded bits of lossless JPEG: Huffman coded differences (T.81 annexes F and H).
 //
-// The table's entry holds the whole difference wherever code and difference fit its index, so that most samples
-// cost one look-up, and a refill is one load of eight bytes.
-#pragma once
-
+// The table's entry holds the whole difference wherever code and difference fit its index, so that most
+// samples cost one look-up, and a refill is one load of eight bytes.
 #include <algorithm>
 #include <cstdint>
 #include <string>
@@ -11,9 +9,10 @@
 #include "core/bytes.hpp"
 #include "core/error.hpp"
 
-namespace medshard::decode::jpeg_lossless {
+namespace medshard::decode {
+namespace {
 
-[[noreturn]] inline void damaged(const char* what) { throw DecodeError(std::string("lossless JPEG: ") + what); }
+[[noreturn]] void damaged(const char* what) { throw DecodeError(std::string("lossless JPEG: ") + what); }
 
 constexpr int kIndexBits = 12;
 constexpr int kLongestCode = 16;
@@ -38,7 +37,7 @@ inline int extended(std::uint32_t bits, int size) {
   return bits < (1u << (size - 1)) ? static_cast<int>(bits) - (1 << size) + 1 : static_cast<int>(bits);
 }
 
-inline void define(HuffmanTable& table, const std::uint8_t* lengths, const std::uint8_t* sizes, int count) {
+void define(HuffmanTable& table, const std::uint8_t* lengths, const std::uint8_t* sizes, int count) {
   std::copy(sizes, sizes + count, table.sizes);
   table.count = count;
   std::fill(std::begin(table.entries), std::end(table.entries), kSlow);
@@ -132,4 +131,5 @@ class Bits {
   std::size_t used_beyond_ = 0;
 };
 
-}  // namespace medshard::decode::jpeg_lossless
+}  // namespace
+}  // namespace medshard::decode

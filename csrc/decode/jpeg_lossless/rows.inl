@@ -1,11 +1,8 @@
 // Predictions and rows of lossless JPEG (T.81 H.1.2).
-#pragma once
-
 #include <cstdint>
 
-#include "decode/jpeg_lossless/bits.hpp"
-
-namespace medshard::decode::jpeg_lossless {
+namespace medshard::decode {
+namespace {
 
 // T.81 table H.1; ra left, rb above, rc above left.
 template <int kPredictor>
@@ -63,7 +60,7 @@ using DecodeRow = void (*)(Bits&, const HuffmanTable&, Row, const std::uint16_t*
 constexpr DecodeRow kDecodeRow[8] = {nullptr,       decode_row<1>, decode_row<2>, decode_row<3>,
                                      decode_row<4>, decode_row<5>, decode_row<6>, decode_row<7>};
 
-inline int predict(int predictor, int ra, int rb, int rc) {
+int predict(int predictor, int ra, int rb, int rc) {
   switch (predictor) {
     case 1:
       return predicted<1>(ra, rb, rc);
@@ -82,4 +79,5 @@ inline int predict(int predictor, int ra, int rb, int rc) {
   }
 }
 
-}  // namespace medshard::decode::jpeg_lossless
+}  // namespace
+}  // namespace medshard::decode

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medshard.convert.context import BuildContext
-from medshard.convert.media import ReadMedia, read_media
+from medshard.convert.media import read_media
+from medshard.convert.slot_media import ReadMedia
 from medshard.errors import ReadError
 from medshard.facts.build import build_facts, sample_axes
 from medshard.facts.labels import MAX_AGE_YEARS

@@ -54,7 +54,7 @@ def _verify_plane(medium: Media, content: bytes) -> list[str]:
         pixels = decode_image(content)
     except MedshardError as error:
         return [str(error)]
-    stored = "uint16" if medium.dtype == "int16" else medium.dtype  # see convert.media.INT16_OFFSET
+    stored = "uint16" if medium.dtype == "int16" else medium.dtype  # see shards.sample_parts.INT16_OFFSET
     if list(pixels.shape) != medium.shape or str(pixels.dtype) != stored:
         return [f"holds {list(pixels.shape)} {pixels.dtype}, the record says {medium.shape} {medium.dtype}"]
     return []

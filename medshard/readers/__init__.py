@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medshard.errors import ReadError
-from medshard.readers.base import Blob, Image, Mask, Reader, Volume
+from medshard.readers.base import AS_STORED, Blob, Image, Mask, Reader, Volume, VolumeOptions
 from medshard.registry import Entry, Registry
 
 __all__ = ["READERS", "read_image", "read_labels", "read_volume", "reader_for"]
@@ -52,10 +52,10 @@ def read_image(blob: Blob) -> Image:
     return reader_for(blob.read()[:_HEAD_BYTES], blob.path).image(blob)
 
 
-def read_volume(blobs: Sequence[Blob]) -> Volume:
+def read_volume(blobs: Sequence[Blob], options: VolumeOptions = AS_STORED) -> Volume:
     """One volume; see ``Reader.volume``."""
     loaded = [_loaded(blob) for blob in blobs]
-    return reader_for(loaded[0].read()[:_HEAD_BYTES], loaded[0].path).volume(loaded)
+    return reader_for(loaded[0].read()[:_HEAD_BYTES], loaded[0].path).volume(loaded, options)
 
 
 def read_labels(blob: Blob) -> Mask:

@@ -17,7 +17,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Affine", "Array", "Blob", "Encoded", "Image", "Mask", "Reader", "Volume"]
+__all__ = ["AS_STORED", "Affine", "Array", "Blob", "Encoded", "Image", "Mask", "Reader", "Volume", "VolumeOptions"]
 
 Array: TypeAlias = NDArray[np.generic]
 Affine: TypeAlias = NDArray[np.float64]
@@ -64,12 +64,18 @@ class Image:
             stream cannot (its codec is not one that every trainer reads, or its orientation tag turns it).
         unit: UCUM code such as ``[hnsf'U]``; None when arbitrary or unknown.
         spacing_yx_mm: distance of pixel centres; None when unknown.
-        affine_ijk_to_ras: (4, 4) with k = 0; None when unknown.
+        spacing_region_px: x0, y0, x1, y1 of the part in which ``spacing_yx_mm`` holds; None where it holds everywhere.
+        detector_spacing_yx_mm: of a projection, distance of pixel centres on the detector; magnified, so never a
+            measure of the patient.
+        affine_ijk_to_ras: (4, 4) with k = 0; of a plane without a third dimension the third column is its unit normal;
+            None when unknown.
         patient_left: where the patient's left lies in the picture.
         window: (lowest, highest) value that the file asks to be shown.
+        padding: (lowest, highest) value of pixels that the file declares to be no measurement; they stay as they are.
         modality: the file's own word (DICOM Modality), lower case.
         view: the file's own word (DICOM ViewPosition).
         sop_instance_uid: identity of the DICOM object, to be remapped before it is stored.
+        frame_of_reference_uid: of the DICOM object; media with one UID share their millimetres. Never stored.
     """
 
     pixels: Array
@@ -77,12 +83,16 @@ class Image:
     encoded: Encoded | None = None
     unit: str | None = None
     spacing_yx_mm: tuple[float, float] | None = None
+    spacing_region_px: tuple[int, int, int, int] | None = None
+    detector_spacing_yx_mm: tuple[float, float] | None = None
     affine_ijk_to_ras: Affine | None = None
     patient_left: Literal["image_left", "image_right", "none"] | None = None
     window: tuple[float, float] | None = None
+    padding: tuple[float, float] | None = None
     modality: str | None = None
     view: str | None = None
     sop_instance_uid: str | None = None
+    frame_of_reference_uid: str | None = None
 
 
 @dataclass
@@ -95,8 +105,12 @@ class Volume:
         affine_ijk_to_ras: (4, 4); None when unknown.
         unit: UCUM code of the values; None when arbitrary or unknown.
         window: (lowest, highest) value that the file asks to be shown.
+        padding: (lowest, highest) value of voxels that the file declares to be no measurement; they stay as they are.
+        axis_values: what each place of the leading axis stands for, by name (``echo_time_ms``, ``b_value_s_per_mm2``).
+        stated_spacing_zyx_mm: distances that are known without a place in the patient; used where no affine is.
         modality: the file's own word (DICOM Modality), lower case.
         sop_instance_uids: identity of each slice in the order of Z, to be remapped before they are stored.
+        frame_of_reference_uid: of the DICOM series; media with one UID share their millimetres. Never stored.
         notes: what was decided on the way and belongs in the report ("2 duplicate slices dropped").
     """
 
@@ -105,15 +119,19 @@ class Volume:
     affine_ijk_to_ras: Affine | None = None
     unit: str | None = None
     window: tuple[float, float] | None = None
+    padding: tuple[float, float] | None = None
+    axis_values: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    stated_spacing_zyx_mm: tuple[float, float, float] | None = None
     modality: str | None = None
     sop_instance_uids: tuple[str, ...] = ()
+    frame_of_reference_uid: str | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
     def spacing_zyx_mm(self) -> tuple[float, float, float] | None:
-        """Distance of voxel centres along each array axis, derived from the affine."""
+        """Distance of voxel centres along each array axis, derived from the affine where there is one."""
         if self.affine_ijk_to_ras is None:
-            return None
+            return self.stated_spacing_zyx_mm
         lengths = np.sqrt((self.affine_ijk_to_ras[:3, :3] ** 2).sum(axis=0))
         return (float(lengths[2]), float(lengths[1]), float(lengths[0]))
 
@@ -133,6 +151,25 @@ class Mask:
     layers: tuple[str, ...] = ()
     affine_ijk_to_ras: Affine | None = None
     space: Literal[2, 3] = 3
+
+
+@dataclass(frozen=True)
+class VolumeOptions:
+    """What the spec decides of a volume, where the files leave it open.
+
+    Attributes:
+        uneven_slices: slices that do not lie evenly are refused, or resampled along their normal, linearly, at the
+            median of their distances.
+        unit: the values that are wanted where a file can give several: ``suv`` or ``bq_per_ml`` of PET; None gives
+            what is stored.
+    """
+
+    uneven_slices: Literal["refuse", "resample"] = "refuse"
+    unit: Literal["suv", "bq_per_ml"] | None = None
+
+
+AS_STORED = VolumeOptions()
+"""Nothing is resampled and no unit is asked for."""
 
 
 class Reader(Protocol):
@@ -157,7 +194,7 @@ class Reader(Protocol):
         """
         ...
 
-    def volume(self, blobs: Sequence[Blob]) -> Volume:
+    def volume(self, blobs: Sequence[Blob], options: VolumeOptions = AS_STORED) -> Volume:
         """One volume, from one file or from the files of a series in any order.
 
         Raises:

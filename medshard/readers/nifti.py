@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from medshard.errors import DecodeError, ReadError
-from medshard.readers.base import Affine, Array, Blob, Image, Mask, Volume
+from medshard.readers.base import AS_STORED, Affine, Array, Blob, Image, Mask, Volume, VolumeOptions
 from medshard.readers.gzip_file import read_gzip
 from medshard.readers.limits import MAX_VOLUME_BYTES, check_volume
 
@@ -60,7 +60,7 @@ class NiftiReader:
             affine_ijk_to_ras=volume.affine_ijk_to_ras,
         )
 
-    def volume(self, blobs: Sequence[Blob]) -> Volume:
+    def volume(self, blobs: Sequence[Blob], options: VolumeOptions = AS_STORED) -> Volume:
         """One file: (Z, Y, X), or (T, Z, Y, X) for four axes."""
         if len(blobs) != 1:
             raise ReadError(f"{len(blobs)} NIfTI files for one volume; say channels:", error_class="several_files")

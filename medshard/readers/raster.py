@@ -18,7 +18,7 @@ from medshard.errors import DecodeError, MissingExtraError, ReadError
 from medshard.privacy.jpeg import strip_jpeg
 from medshard.privacy.png import strip_png
 from medshard.readers import jpeg2000, jpeg_xl
-from medshard.readers.base import Array, Blob, Encoded, Image, Mask, Volume
+from medshard.readers.base import AS_STORED, Array, Blob, Encoded, Image, Mask, Volume, VolumeOptions
 from medshard.readers.deep_tiff import decode_deep_tiff
 from medshard.readers.limits import check_plane
 
@@ -69,7 +69,7 @@ class RasterReader:
             return Image(_turned(pixels, orientation), bits, None)
         return Image(np.ascontiguousarray(pixels), bits, encoded)
 
-    def volume(self, blobs: Sequence[Blob]) -> Volume:
+    def volume(self, blobs: Sequence[Blob], options: VolumeOptions = AS_STORED) -> Volume:
         """Refused: pictures have no geometry in space."""
         raise ReadError("a picture is no volume; say kind: image", error_class="not_a_volume")
 

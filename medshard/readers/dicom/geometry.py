@@ -12,7 +12,7 @@ from medshard.errors import GeometryError
 from medshard.readers.base import Affine
 from medshard.readers.dicom.headers import attribute
 
-__all__ = ["Plane", "affine_of_stack", "patient_left", "plane_of", "plane_spacing"]
+__all__ = ["Plane", "affine_of_plane", "affine_of_stack", "patient_left", "plane_of", "plane_spacing"]
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _PROJECTION = ("CR", "DX", "MG", "XA", "RF", "PX", "IO", "DR")
@@ -99,6 +99,20 @@ def patient_left(dataset: Any) -> Literal["image_left", "image_right", "none"] |
     return {"L": "image_right", "R": "image_left", "A": "none", "P": "none"}.get(first)  # type: ignore[return-value]
 
 
+def affine_of_plane(plane: Plane) -> Affine:
+    """The affine of one plane: (i, j, 0) to RAS mm; the third column is the unit normal.
+
+    Returns:
+        (4, 4).
+    """
+    affine = np.eye(4)
+    affine[:3, 0] = plane.row * plane.spacing_yx_mm[1]
+    affine[:3, 1] = plane.column * plane.spacing_yx_mm[0]
+    affine[:3, 2] = plane.normal
+    affine[:3, 3] = plane.position
+    return _LPS_TO_RAS @ affine
+
+
 def affine_of_stack(planes: list[Plane], step_mm: float | None) -> Affine | None:
     """The affine of slices that are sorted along their normal.
 
@@ -136,9 +150,6 @@ def affine_of_stack(planes: list[Plane], step_mm: float | None) -> Affine | None
                 f"{float(np.linalg.norm(step)):.4g} mm",
                 error_class="uneven_slices",
             )
-    affine = np.eye(4)
-    affine[:3, 0] = first.row * first.spacing_yx_mm[1]
-    affine[:3, 1] = first.column * first.spacing_yx_mm[0]
-    affine[:3, 2] = step
-    affine[:3, 3] = first.position
-    return _LPS_TO_RAS @ affine
+    affine = affine_of_plane(first)
+    affine[:3, 2] = _LPS_TO_RAS[:3, :3] @ step
+    return affine

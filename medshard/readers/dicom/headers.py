@@ -17,7 +17,7 @@ from medshard.errors import ReadError
 from medshard.readers.base import Blob
 from medshard.readers.limits import MAX_FILE_BYTES
 
-__all__ = ["IDENTIFYING", "LISTED", "dicom_header", "is_dicom", "open_dataset", "quiet"]
+__all__ = ["IDENTIFYING", "LISTED", "dicom_header", "frame_of_reference", "is_dicom", "open_dataset", "quiet"]
 
 IDENTIFYING = (
     "PatientID",
@@ -129,6 +129,12 @@ def attribute(dataset: Any, keyword: str) -> Any:
     except Exception:  # noqa: BLE001 - as above
         return None
     return None if value is None or value == "" else value
+
+
+def frame_of_reference(dataset: Any) -> str | None:
+    """Frame of Reference UID (PS3.3 C.7.4.1); None when absent."""
+    uid = attribute(dataset, "FrameOfReferenceUID")
+    return str(uid) if uid is not None else None
 
 
 def dicom_header(blob: Blob) -> dict[str, str | None]:

@@ -8,9 +8,16 @@ from typing import Any
 import numpy as np
 
 from medshard.errors import GeometryError, ReadError
-from medshard.readers.base import Array, Blob, Image, Mask, Volume
-from medshard.readers.dicom.geometry import Plane, affine_of_stack, patient_left, plane_of, plane_spacing
-from medshard.readers.dicom.headers import attribute, is_dicom, open_dataset
+from medshard.readers.base import AS_STORED, Affine, Array, Blob, Image, Mask, Volume, VolumeOptions
+from medshard.readers.dicom.geometry import (
+    Plane,
+    affine_of_plane,
+    affine_of_stack,
+    patient_left,
+    plane_of,
+    plane_spacing,
+)
+from medshard.readers.dicom.headers import attribute, frame_of_reference, is_dicom, open_dataset
 from medshard.readers.dicom.pixels import (
     exact_integers,
     is_hounsfield,
@@ -58,14 +65,16 @@ class DicomReader:
             bits=_bits(dataset, pixels),
             unit=unit,
             spacing_yx_mm=plane_spacing(dataset),
+            affine_ijk_to_ras=_picture_affine(dataset),
             patient_left=patient_left(dataset),
             window=window,
             modality=str(modality).lower() if modality is not None else None,
             view=str(view) if view is not None else None,
             sop_instance_uid=str(uid) if uid is not None else None,
+            frame_of_reference_uid=frame_of_reference(dataset),
         )
 
-    def volume(self, blobs: Sequence[Blob]) -> Volume:
+    def volume(self, blobs: Sequence[Blob], options: VolumeOptions = AS_STORED) -> Volume:
         """One multi-frame file, or the files of one series."""
         if len(blobs) > MAX_FRAMES:
             raise ReadError(f"{len(blobs)} files, more than {MAX_FRAMES}", error_class="too_large")
@@ -84,6 +93,17 @@ class DicomReader:
         if len(frames) == 1:
             return Mask(frames[0], space=2)
         return Mask(frames, space=3)
+
+
+def _picture_affine(dataset: Any) -> Affine | None:
+    """Where a picture lies in the patient; None where its spacing is not the patient's or its plane is not stated."""
+    if plane_spacing(dataset) is None:
+        return None
+    try:
+        plane = plane_of(dataset)
+    except GeometryError:
+        return None  # pixels and spacing are still good
+    return affine_of_plane(plane) if plane is not None else None
 
 
 def _bits(dataset: Any, pixels: Array) -> int:
@@ -163,6 +183,7 @@ def _of_series(datasets: list[Any], files: list[bytes]) -> Volume:
         window=shown_window(window_of(first), first, turned=turned[0], applied=rescale(first)),
         modality=str(modality).lower() if modality is not None else None,
         sop_instance_uids=tuple(str(uid) for uid in uids if uid is not None),
+        frame_of_reference_uid=frame_of_reference(first),
         notes=notes,
     )
 
@@ -255,6 +276,7 @@ def _of_frames(dataset: Any, frames: Array, turned: bool) -> Volume:
         window=None if turned and per_frame is not None else window,
         modality=str(modality).lower() if modality is not None else None,
         sop_instance_uids=(str(uid),) if uid is not None else (),
+        frame_of_reference_uid=frame_of_reference(dataset),
         notes=notes,
     )
 

@@ -104,7 +104,7 @@ def stack_header(dataset: Any) -> StackHeader:
             "clip": str(uid) if clip else "",
             "place of the mosaic": _words(dataset, "ImagePositionPatient") if is_mosaic(dataset) else "",
         },
-        directions=np.concatenate([cosines, spacing]) if known else None,  # type: ignore[list-item]
+        directions=np.concatenate([cosines, spacing]) if known else None,
         plane=plane,
         further={} if frames or clip else further_of_file(dataset),
     )

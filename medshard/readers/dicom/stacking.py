@@ -219,7 +219,8 @@ def _resampling(
     if aside_mm > _ASIDE_MM:
         message = f"slices do not lie on one line: {aside_mm:.3g} mm aside"
         raise GeometryError(message, error_class="uneven_slices")
-    wanted = np.arange(int(np.floor(along[-1] / spacing_mm + 1e-6)) + 1) * spacing_mm
+    count = int(np.floor(along[-1] / spacing_mm + 1e-6)) + 1
+    wanted = np.arange(count, dtype=np.float64) * spacing_mm
     note = f"{len(along)} unevenly lying slices resampled to {len(wanted)}, linearly, at the median distance"
     return replace(
         made,

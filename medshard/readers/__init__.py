@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from medshard.errors import ReadError
 from medshard.readers.base import AS_STORED, Blob, Image, Mask, Reader, Volume, VolumeOptions
+from medshard.readers.grid import ContourRules, Grid, PlacedReader
 from medshard.registry import Entry, Registry
 
 __all__ = ["READERS", "read_image", "read_labels", "read_volume", "reader_for"]
@@ -58,7 +59,15 @@ def read_volume(blobs: Sequence[Blob], options: VolumeOptions = AS_STORED) -> Vo
     return reader_for(loaded[0].read()[:_HEAD_BYTES], loaded[0].path).volume(loaded, options)
 
 
-def read_labels(blob: Blob) -> Mask:
-    """Stored values of a mask file; see ``Reader.labels``."""
+def read_labels(blob: Blob, grid: Grid | None = None, contours: ContourRules | None = None) -> Mask:
+    """Stored values of a mask file; see ``Reader.labels``.
+
+    Args:
+        grid: of the image that the mask is of, for masks that are stored as places in space.
+        contours: how such a mask of contours is drawn.
+    """
     blob = _loaded(blob)
-    return reader_for(blob.read()[:_HEAD_BYTES], blob.path).labels(blob)
+    reader = reader_for(blob.read()[:_HEAD_BYTES], blob.path)
+    if isinstance(reader, PlacedReader):
+        return reader.placed_labels(blob, grid, contours or ContourRules())
+    return reader.labels(blob)

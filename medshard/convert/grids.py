@@ -66,7 +66,7 @@ def turned_labels(labels: Array, affine: Affine, shape_zyx: tuple[int, ...], ont
     backwards = [bool(turn[:, 2 - axis].sum() < 0) for axis in range(3)]
     lead = labels.ndim - 3
     turned = labels.transpose(*range(lead), *(lead + axis for axis in axis_of))
-    turned = np.flip(turned, [lead + axis for axis in range(3) if backwards[axis]])
+    turned = np.flip(turned, tuple(lead + axis for axis in range(3) if backwards[axis]))
     if turned.shape[-3:] != tuple(shape_zyx):
         return None
     exact = np.eye(4)

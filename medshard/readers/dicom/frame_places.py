@@ -101,9 +101,11 @@ def _described(dataset: Any) -> _Frames:
         planes.append(plane_of(dataset, *macros) if None not in macros else None)
         sources.append(_sources((frame, shared)))
     known = [plane for plane in planes if plane is not None]
-    step = attribute(_macro((groups[0], shared), "PixelMeasuresSequence") or {}, "SpacingBetweenSlices")
-    step_mm = float(step) if step is not None and float(step) > 0 else None
-    return _Frames(rows, columns, known if len(known) == count else None, sources, step_mm)
+    try:
+        step_mm = float(attribute(_macro((groups[0], shared), "PixelMeasuresSequence"), "SpacingBetweenSlices"))
+    except (AttributeError, TypeError, ValueError):
+        step_mm = 0.0
+    return _Frames(rows, columns, known if len(known) == count else None, sources, step_mm if step_mm > 0 else None)
 
 
 def _whole(dataset: Any, keyword: str) -> int:

@@ -98,10 +98,16 @@ class DicomReader:
         data = blob.read()
         dataset = open_dataset(data, pixels=False)
         kind = str(attribute(dataset, "SOPClassUID"))
-        if kind in SEGMENTATIONS:
-            return read_segmentation(Blob(blob.path, len(data), lambda: data), grid)
-        if kind == STRUCTURE_SET:
-            return read_structure_set(dataset, grid, contours)
+        try:
+            if kind in SEGMENTATIONS:
+                return read_segmentation(open_dataset(data, pixels=True), grid)
+            if kind == STRUCTURE_SET:
+                return read_structure_set(dataset, grid, contours)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            # Where an item should be, a damaged file may have anything; pydicom's errors quote what they find.
+            raise ReadError(
+                f"the DICOM file is damaged ({type(error).__name__})", error_class="damaged_dicom"
+            ) from None
         frames, _ = stored_frames(dataset, data, as_stored=True)
         if len(frames) == 1:
             return Mask(frames[0], affine_ijk_to_ras=_picture_affine(dataset), space=2)

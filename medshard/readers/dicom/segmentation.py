@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from pydicom.pixels import iter_pixels
 
 from medshard.errors import DecodeError, GeometryError, ReadError
-from medshard.readers.base import Array, Blob, Mask
+from medshard.readers.base import Mask
 from medshard.readers.dicom.coded_names import BACKGROUND, segment_name
 from medshard.readers.dicom.frame_places import FramePlaces, place_frames
-from medshard.readers.dicom.headers import attribute, open_dataset, quiet
+from medshard.readers.dicom.headers import attribute, quiet
 from medshard.readers.grid import Grid
 from medshard.readers.label_stack import LabelStack
-from medshard.readers.limits import MAX_FRAMES, check_plane, check_volume
+from medshard.readers.limits import check_plane, check_volume
 
 __all__ = ["SEGMENTATIONS", "read_segmentation"]
 
@@ -30,10 +30,11 @@ SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _MAX_SEGMENTS = 65535
 
 
-def read_segmentation(blob: Blob, grid: Grid | None = None) -> Mask:
+def read_segmentation(dataset: Any, grid: Grid | None) -> Mask:
     """All segments of a file.
 
     Args:
+        dataset: the whole file.
         grid: of the image that the segmentation is of. The mask lies on it where the frames do, else on a grid of its
             own, made of the frames' positions.
 
@@ -45,7 +46,6 @@ def read_segmentation(blob: Blob, grid: Grid | None = None) -> Mask:
         ReadError: damaged, of a kind that is not read, or a segment has no coded type.
         GeometryError: frames contradict each other or the image that they name.
     """
-    dataset = open_dataset(blob.read(), pixels=True)
     kind = str(attribute(dataset, "SegmentationType"))
     if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
         raise ReadError("SegmentationType is none of BINARY, FRACTIONAL, LABELMAP", error_class="segmentation")
@@ -152,15 +152,31 @@ def _frames(dataset: Any, places: FramePlaces) -> Iterator[NDArray[Any]]:
     count = 0
     try:
         with quiet():
-            for pixels in iter_pixels(dataset, raw=True):
-                frame: Array = np.asarray(pixels)
-                if frame.shape != shape or count >= min(len(places.slices), MAX_FRAMES):
+            packed = attribute(dataset, "BitsAllocated") == 1 and not dataset.file_meta.TransferSyntaxUID.is_compressed
+            frames = _unpacked(dataset, len(places.slices), shape) if packed else iter_pixels(dataset, raw=True)
+            for pixels in frames:
+                if pixels.shape != shape or count == len(places.slices):
                     raise DecodeError("frames are not those that the header describes", error_class="pixels")
                 count += 1
-                yield frame
+                yield pixels
     except ReadError:
         raise
     except Exception as error:  # noqa: BLE001 - pydicom and its plug-ins raise many types, with values in their text
         raise DecodeError(f"the frames cannot be decoded ({type(error).__name__})", error_class="pixels") from None
     if count != len(places.slices):
         raise DecodeError(f"has {count} frames, its header says {len(places.slices)}", error_class="pixels")
+
+
+def _unpacked(dataset: Any, frames: int, shape: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
+    """Frames of bits, the first pixel in the lowest bit; a frame begins where the last one ended, within a byte
+    (PS3.5 8.1.1, D.1). pydicom 3.0 cannot take such frames one by one."""
+    if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
+        raise ReadError("bits in big endian order are not read", error_class="unsupported")
+    data = np.frombuffer(dataset.PixelData, np.uint8)
+    bits = shape[0] * shape[1]
+    if len(data) * 8 < frames * bits:
+        raise DecodeError("the frames cannot be decoded: they are cut off", error_class="truncated")
+    for frame in range(frames):
+        first = frame * bits
+        part = np.unpackbits(data[first // 8 : (first + bits + 7) // 8], bitorder="little")
+        yield part[first % 8 : first % 8 + bits].reshape(shape)

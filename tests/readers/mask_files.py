@@ -24,11 +24,17 @@ ORIGIN_LPS = np.array([-31.5, 22.25, -100.0])
 AXIAL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0))
 
 
-def image_grid(slices: int = 5, rows: int = 7, columns: int = 9, orientation: object = AXIAL) -> Grid:
+def image_grid(
+    slices: int = 5,
+    rows: int = 7,
+    columns: int = 9,
+    orientation: object = AXIAL,
+    spacing_yx: tuple[float, float] = SPACING_YX,
+) -> Grid:
     """The grid of an image from ORIGIN_LPS, slices along the normal, with an identity for each."""
     row, column = np.array(orientation, float)
     lps = np.eye(4)
-    lps[:3, 0], lps[:3, 1] = row * SPACING_YX[1], column * SPACING_YX[0]
+    lps[:3, 0], lps[:3, 1] = row * spacing_yx[1], column * spacing_yx[0]
     lps[:3, 2], lps[:3, 3] = np.cross(row, column) * GAP_MM, ORIGIN_LPS
     uids = tuple(f"{UID}.{place}" for place in range(slices))
     return Grid((slices, rows, columns), np.diag([-1.0, -1, 1, 1]) @ lps, 3, uids, FRAME)

@@ -177,4 +177,4 @@ def test_the_one_slice_of_dicompyler_has_the_contours_that_lie_on_it(shared: Pat
             border += float(np.hypot(np.diff(x), np.diff(y)).sum())
         assert abs(found - sum(areas)) <= 0.1 * border, "islands; none of them is a hole in another"
         seen += 1
-    assert seen == 4
+    assert seen == 1, "four contours of the body; no other structure reaches this slice"

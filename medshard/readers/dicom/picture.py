@@ -11,10 +11,10 @@ from medshard.readers.base import Affine, Array, Image
 from medshard.readers.dicom.geometry import affine_of_plane, patient_left, plane_of
 from medshard.readers.dicom.headers import attribute, frame_of_reference, open_dataset
 from medshard.readers.dicom.pixels import stored_frames
-from medshard.readers.dicom.spacing import PictureSpacing, picture_spacing
+from medshard.readers.dicom.spacing import picture_spacing
 from medshard.readers.dicom.values import is_hounsfield, padding_of, rescale, rescaled, shown_window, window_of
 
-__all__ = ["read_picture"]
+__all__ = ["picture_affine", "read_picture"]
 
 _HU = "[hnsf'U]"
 _RESCALE_HAS_MEANING = ("CT", "PT")
@@ -44,7 +44,7 @@ def read_picture(data: bytes) -> Image:
         spacing_yx_mm=spacing.yx_mm,
         spacing_region_px=spacing.region_px,
         detector_spacing_yx_mm=spacing.detector_yx_mm,
-        affine_ijk_to_ras=_affine(dataset, spacing),
+        affine_ijk_to_ras=picture_affine(dataset),
         patient_left=patient_left(dataset),
         window=window,
         padding=padding,
@@ -55,9 +55,9 @@ def read_picture(data: bytes) -> Image:
     )
 
 
-def _affine(dataset: Any, spacing: PictureSpacing) -> Affine | None:
+def picture_affine(dataset: Any) -> Affine | None:
     """Where a picture lies in the patient; None where its spacing is not the patient's or its plane is not stated."""
-    if spacing.yx_mm is None:
+    if picture_spacing(dataset).yx_mm is None:
         return None
     try:
         plane = plane_of(dataset)

@@ -6,10 +6,14 @@ from collections.abc import Sequence
 
 from medshard.errors import ReadError
 from medshard.readers.base import AS_STORED, Blob, Image, Mask, Volume, VolumeOptions
-from medshard.readers.dicom.headers import is_dicom, open_dataset
-from medshard.readers.dicom.picture import read_picture
+from medshard.readers.dicom.headers import attribute, is_dicom, open_dataset
+from medshard.readers.dicom.picture import picture_affine, read_picture
 from medshard.readers.dicom.pixels import stored_frames
-from medshard.readers.dicom.volume import read_stack
+from medshard.readers.dicom.segmentation import SEGMENTATIONS, read_segmentation
+from medshard.readers.dicom.slices import PER_FRAME
+from medshard.readers.dicom.structure_set import STRUCTURE_SET, read_structure_set
+from medshard.readers.dicom.volume import read_stack, stored_stack
+from medshard.readers.grid import ContourRules, Grid
 from medshard.readers.limits import MAX_FRAMES
 
 __all__ = ["READER", "DicomReader"]
@@ -35,11 +39,30 @@ class DicomReader:
         return read_stack([blob.read() for blob in blobs], options)
 
     def labels(self, blob: Blob) -> Mask:
-        """A mask that is stored as a DICOM image: stored values, as they are."""
+        """A mask without its image: see ``placed_labels``."""
+        return self.placed_labels(blob, None, ContourRules())
+
+    def placed_labels(self, blob: Blob, grid: Grid | None, contours: ContourRules) -> Mask:
+        """A segmentation, a structure set, or a mask that is stored as an image: stored values, as they are."""
         data = blob.read()
-        frames, _ = stored_frames(open_dataset(data, pixels=False), data, as_stored=True)
+        dataset = open_dataset(data, pixels=False)
+        kind = str(attribute(dataset, "SOPClassUID"))
+        try:
+            if kind in SEGMENTATIONS:
+                return read_segmentation(open_dataset(data, pixels=True), grid)
+            if kind == STRUCTURE_SET:
+                return read_structure_set(dataset, grid, contours)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            # Where an item should be, a damaged file may have anything; pydicom's errors quote what they find.
+            raise ReadError(
+                f"the DICOM file is damaged ({type(error).__name__})", error_class="damaged_dicom"
+            ) from None
+        frames, _ = stored_frames(dataset, data, as_stored=True)
         if len(frames) == 1:
-            return Mask(frames[0], space=2)
+            return Mask(frames[0], affine_ijk_to_ras=picture_affine(dataset), space=2)
+        if PER_FRAME in dataset:
+            made, voxels = stored_stack(dataset, frames)
+            return Mask(voxels, affine_ijk_to_ras=made.affine, notes=made.notes)
         return Mask(frames, space=3)
 
 

@@ -16,9 +16,11 @@ from medshard.readers.dicom.stacking import Slice
 from medshard.readers.dicom.values import image_type, rescale
 from medshard.readers.limits import check_volume
 
-__all__ = ["File", "frame_macros", "open_files", "slices_of"]
+__all__ = ["PER_FRAME", "File", "frame_macros", "frame_slices", "open_files", "slices_of"]
 
-_PER_FRAME = "PerFrameFunctionalGroupsSequence"
+PER_FRAME = "PerFrameFunctionalGroupsSequence"
+"""What only enhanced objects have (PS3.3 C.7.6.16)."""
+
 _SHARED = "SharedFunctionalGroupsSequence"
 _PLACING = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
 _CONSTANT = (
@@ -92,8 +94,8 @@ def slices_of(files: Sequence[File]) -> list[Slice]:
 
 def _of_file(file: File, place: int) -> Iterator[Slice]:
     frames = file.frames()
-    if _PER_FRAME in file.dataset:
-        return _of_frames(file.dataset, frames, place)
+    if PER_FRAME in file.dataset:
+        return frame_slices(file.dataset, frames, place)
     if len(frames) > 1:
         return _of_clip(file.dataset, frames, place)
     if is_mosaic(file.dataset):
@@ -136,8 +138,13 @@ def _of_mosaic(dataset: Any, picture: Array, place: int) -> Iterator[Slice]:
         yield Slice(pixels, plane, rescale(dataset), further_of_file(dataset), mosaic.step_mm, _uid(dataset), place)
 
 
-def _of_frames(dataset: Any, frames: Array, place: int) -> Iterator[Slice]:
-    described = attribute(dataset, _PER_FRAME) or []
+def frame_slices(dataset: Any, frames: Array, place: int = 0) -> Iterator[Slice]:
+    """The frames of an enhanced object.
+
+    Raises:
+        GeometryError: they are of several types, or described badly.
+    """
+    described = attribute(dataset, PER_FRAME) or []
     if len(described) != len(frames):
         message = f"{len(described)} frame descriptions for {len(frames)} frames"
         raise GeometryError(message, error_class="frames_differ")

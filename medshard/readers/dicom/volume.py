@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from medshard.readers.base import Array, Volume, VolumeOptions
+from medshard.readers.base import AS_STORED, Array, Volume, VolumeOptions
 from medshard.readers.dicom.headers import attribute, frame_of_reference
-from medshard.readers.dicom.slices import File, frame_macros, open_files, slices_of
+from medshard.readers.dicom.slices import PER_FRAME, File, frame_macros, frame_slices, open_files, slices_of
 from medshard.readers.dicom.stacking import Arrangement, Slice, arranged, resampled
 from medshard.readers.dicom.suv import BQ_PER_ML, SUV_BW, pet_unit, uptake
 from medshard.readers.dicom.values import (
@@ -22,7 +22,7 @@ from medshard.readers.dicom.values import (
     window_of,
 )
 
-__all__ = ["read_stack"]
+__all__ = ["read_stack", "stored_stack"]
 
 _HU = "[hnsf'U]"
 
@@ -61,6 +61,17 @@ def read_stack(files: Sequence[bytes], options: VolumeOptions) -> Volume:
     return volume
 
 
+def stored_stack(dataset: Any, frames: Array) -> tuple[Arrangement, Array]:
+    """The frames of an enhanced object in the order of their places, as stored.
+
+    Raises:
+        GeometryError: see ``arranged``.
+    """
+    slices = list(frame_slices(dataset, frames))
+    made = arranged(slices, AS_STORED)
+    return made, _shaped(np.stack([slices[index].pixels for index in made.order.ravel()]), made)
+
+
 def _modality(dataset: Any) -> str | None:
     modality = attribute(dataset, "Modality")
     return str(modality).lower() if modality is not None else None
@@ -97,7 +108,7 @@ def _shaped(values: Array, made: Arrangement) -> Array:
 
 def _enhanced(dataset: Any) -> list[dict[str, Any]]:
     """The macros of every frame; none for an object without any."""
-    return [frame_macros(dataset, frame) for frame in attribute(dataset, "PerFrameFunctionalGroupsSequence") or ()]
+    return [frame_macros(dataset, frame) for frame in attribute(dataset, PER_FRAME) or ()]
 
 
 def _window(file: File) -> tuple[float, float] | None:

@@ -22,7 +22,8 @@ from typing import Any
 
 import numpy as np
 import pydicom
-from interleaved import Rates, machine, race, versions
+from interleaved import Rates, race, versions
+from machine import machine
 from numpy.typing import NDArray
 from PIL import Image
 from pydicom import uid

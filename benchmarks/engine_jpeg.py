@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from interleaved import machine, race, versions
+from interleaved import race, versions
+from machine import machine
 from pictures import jpeg, paint
 
 from medshard import _engine

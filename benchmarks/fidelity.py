@@ -71,10 +71,13 @@ def real_cases(shared: Path, workload: Workload, count: int) -> list[Case]:
 
 
 def _usable(path: Path) -> bool:
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
-    with Image.open(path) as image:
-        return image.mode in ("RGB", "L") and min(image.size) >= _LEAST_EDGE
+    try:
+        with Image.open(path) as image:
+            return image.mode in ("RGB", "L") and min(image.size) >= _LEAST_EDGE
+    except UnidentifiedImageError:  # some data sets have empty files where pictures were
+        return False
 
 
 def _drawn(files: Sequence[Path], workload: Workload, each: int) -> list[Case]:

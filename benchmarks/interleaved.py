@@ -8,8 +8,6 @@ Run by itself it does nothing: the benchmarks beside it use it.
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import sys
 import time
@@ -17,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-__all__ = ["Rates", "machine", "race", "versions"]
+__all__ = ["Rates", "race", "versions"]
 
 
 @dataclass(frozen=True)
@@ -64,17 +62,6 @@ def race(
             items, seconds = contestants[name]()
             rates[name].append(items / seconds)
     return Rates(rates)
-
-
-def machine() -> dict[str, str | float]:
-    """The processor, and how much of it this process may use."""
-    name = platform.processor() or platform.machine()
-    try:
-        with open("/proc/cpuinfo") as lines:
-            name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return {"cpu": name, "cores": len(os.sched_getaffinity(0)), "load_1min": round(os.getloadavg()[0], 2)}
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from interleaved import machine
+from machine import machine
 from numpy.typing import NDArray
 from pictures import paint
 

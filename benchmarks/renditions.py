@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from interleaved import machine
+from machine import machine
 from numpy.typing import NDArray
 from pictures import jpeg, paint
 from PIL import Image

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["COLUMNS", "cells", "fill_in", "markdown", "plot", "text"]
+__all__ = ["COLUMNS", "cells", "fill_in", "markdown", "parsed", "plot", "section", "text"]
 
 COLUMNS = (
     ("contestant", "contestant"),
@@ -43,18 +43,39 @@ def markdown(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in every)
 
 
+def parsed(table: str) -> list[list[str]]:
+    """The lines of a table of ``markdown``, headings first."""
+    lines = [line for line in table.splitlines() if line.startswith("| ") and not line.startswith("| ---")]
+    return [[cell.replace("\\|", "|") for cell in line[2:-2].split(" | ")] for line in lines]
+
+
+def section(page: Path, name: str) -> str:
+    """What stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
+
+    Raises:
+        ValueError: the page has no such pair.
+    """
+    return _around(page, name)[1]
+
+
 def fill_in(page: Path, name: str, content: str) -> None:
     """Replace what stands between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
 
     Raises:
         ValueError: the page has no such pair.
     """
+    before, _, after = _around(page, name)
+    page.write_text(f"{before}\n\n{content.strip()}\n\n{after}")
+
+
+def _around(page: Path, name: str) -> tuple[str, str, str]:
+    """The page up to the section, the section, and the page after it; the marks are in the outer two."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     before, found, rest = page.read_text().partition(begin)
-    _, closed, after = rest.partition(end)
+    content, closed, after = rest.partition(end)
     if not found or not closed:
         raise ValueError(f"{page} has no {begin} ... {end}")
-    page.write_text(f"{before}{begin}\n\n{content.strip()}\n\n{end}{after}")
+    return before + begin, content, end + after
 
 
 def plot(rows: Sequence[dict[str, Any]], title: str, path: Path) -> None:

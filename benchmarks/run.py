@@ -26,6 +26,7 @@ import report
 from contestants import REFERENCE, ROOT, absent, decoding, environment, fidelity_routes, route_of, tasks
 from corpora import VARIANTS, build_corpus, part_bytes
 from figures import ratio, spread
+from machine import machine
 from peers import Task, peer_module
 from race import Outcome, race
 from workloads import WORKLOADS, Workload, from_tars, generate
@@ -59,24 +60,15 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def machine() -> dict[str, Any]:
-    """The processor, what of it may be used, and how busy it was before."""
+def described() -> dict[str, Any]:
+    """The machine, and what the engine is built of."""
     from medshard.engine import features
 
-    cpu = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            cpu = line.split(":", 1)[1].strip()
-            break
-    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gib": round(memory_gib, 1),
+        **machine(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "engine": {name: str(value) for name, value in features().items()},
-        "load_1min": round(os.getloadavg()[0], 2),
         "date": time.strftime("%Y-%m-%d"),
     }
 
@@ -268,16 +260,19 @@ def run_dicom(options: argparse.Namespace) -> str:
     return made.stdout.strip() if made.returncode == 0 else f"benchmarks/dicom_decode.py failed ({made.returncode})."
 
 
-def settings_table(rows: Sequence[dict[str, Any]]) -> str:
-    lines = {(line["contestant"], line["version"], line["settings"]) for line in rows}
-    return report.markdown(("contestant", "version", "settings"), sorted(map(list, lines)))
+def settings_table(rows: Sequence[dict[str, Any]], before: str) -> str:
+    """A line a contestant of this run; those of others stay as they stood in the page before."""
+    headings = ["contestant", "version", "settings"]
+    lines = {row[0]: row for row in report.parsed(before) if row != headings}
+    lines.update({row["contestant"]: [row["contestant"], row["version"], row["settings"]] for row in rows})
+    return report.markdown(headings, [lines[name] for name in sorted(lines)])
 
 
 def main() -> None:
     options = parse()
     options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
-    told, began, pages, every = machine(), time.perf_counter(), {}, []
+    told, began, pages, every = described(), time.perf_counter(), {}, []
     print(machine_line(told))
     pages["machine"] = machine_line(told)
     for name in options.only:
@@ -297,7 +292,7 @@ def main() -> None:
             pages[name] = section(options)
             print(f"\n{name}\n{pages[name]}", flush=True)
     if every:
-        pages["settings"] = settings_table(every)
+        pages["settings"] = settings_table(every, report.section(PAGE, "settings"))
     with (options.folder / "results.jsonl").open("a") as out:
         for line in every:
             print(json.dumps({"machine": told, "quick": options.quick, **line}), file=out)

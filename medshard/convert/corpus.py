@@ -18,6 +18,7 @@ from medshard.convert.dataset import DatasetBuild, Progress, build_dataset
 from medshard.convert.options import BuildOptions
 from medshard.convert.report import card_page, croissant_document, report_page
 from medshard.convert.unit import unit_file
+from medshard.corpus.foreground import FOREGROUND_NAME
 from medshard.corpus.manifest import (
     FORMAT_VERSION,
     MANIFEST_NAME,
@@ -33,11 +34,13 @@ from medshard.record.rows import FACT_SCHEMA, ITEM_SCHEMA, SAMPLE_SCHEMA
 from medshard.shards.locator import PART, ShardParts, pack_locator
 from medshard.shards.write import RENDITIONS_FOLDER, SHARDS_FOLDER
 from medshard.spec.load import LoadedSpec
+from medshard.volumes.foreground import FOREGROUND_SCHEMA
 
 __all__ = ["build_corpus", "finalize", "read_builds"]
 
 _TABLES = (("samples", SAMPLE_SCHEMA), ("items", ITEM_SCHEMA), ("facts", FACT_SCHEMA))
 _ROW_GROUP = 64 * 1024
+_FOREGROUND_ROW_GROUP = 128
 
 
 def build_corpus(
@@ -93,6 +96,7 @@ def finalize(corpus: Path, builds: Sequence[DatasetBuild]) -> Manifest:
     staged = Staged(corpus)
     for name, schema in _TABLES:
         _merge_tables(staged.path(f"{name}.parquet"), name, corpus, ordered, schema)
+    _merge_foreground(staged, corpus, ordered)
     staged.path("locator.bin").write_bytes(pack_locator(_shard_parts(corpus, ordered)))
     if any(_levels(shard) for build in ordered for shard in build.shards):
         staged.path("renditions.bin").write_bytes(pack_locator(_rendition_parts(corpus, ordered)))
@@ -217,6 +221,28 @@ def _merge_tables(path: Path, name: str, corpus: Path, builds: Sequence[DatasetB
                 waiting, rows = [], 0
         if waiting:
             writer.write_table(pa.concat_tables(waiting))
+
+
+def _merge_foreground(staged: Staged, corpus: Path, builds: Sequence[DatasetBuild]) -> None:
+    """The foreground index, where there are masks to index; units from before there was one have none.
+
+    In small row groups, since a crop asks for one mask; places of points are stored as differences.
+    """
+    paths = (unit_file(folder, number, FOREGROUND_NAME) for folder, number, _ in _units(corpus, builds))
+    tables = (table for path in paths if path.is_file() and len(table := pq.read_table(path)))
+    first = next(tables, None)
+    if first is None:
+        return
+    encoding = {"points.list.element": "DELTA_BINARY_PACKED"}
+    with pq.ParquetWriter(
+        staged.path(FOREGROUND_NAME),
+        FOREGROUND_SCHEMA,
+        compression="zstd",
+        use_dictionary=["key", "slot"],
+        column_encoding=encoding,
+    ) as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table.cast(FOREGROUND_SCHEMA), row_group_size=_FOREGROUND_ROW_GROUP)
 
 
 def _levels(shard: dict[str, Any]) -> list[dict[str, Any]]:

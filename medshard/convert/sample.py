@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import pyarrow as pa
 
 from medshard.convert.context import BuildContext
 from medshard.convert.media import read_media
@@ -15,6 +17,7 @@ from medshard.record.check import check_sample
 from medshard.record.sample import Sample, Subject
 from medshard.tasks.base import View
 from medshard.tasks.write import write_conversations
+from medshard.volumes.foreground import index_foreground
 
 __all__ = ["MadeSample", "make_sample"]
 
@@ -27,11 +30,13 @@ class MadeSample:
         sample: the record.
         media: parts and volumes.
         notes: what was decided on the way, for the report.
+        foreground: rows of the foreground index, one table a 3D mask.
     """
 
     sample: Sample
     media: ReadMedia
     notes: list[str]
+    foreground: list[pa.Table] = field(default_factory=list)
 
 
 def make_sample(context: BuildContext, planned: PlannedSample) -> MadeSample:
@@ -78,7 +83,12 @@ def make_sample(context: BuildContext, planned: PlannedSample) -> MadeSample:
     problems = check_sample(sample)
     if problems:
         raise ReadError(f"the record contradicts itself: {problems[0]}", error_class="inconsistent_record")
-    return MadeSample(sample, media, found.notes + media.notes)
+    foreground = [
+        index_foreground(mask.labels).to_table(planned.key, slot, mask.grid)
+        for slot, mask in media.masks.items()
+        if mask.space == 3
+    ]
+    return MadeSample(sample, media, found.notes + media.notes, foreground)
 
 
 def _subject(context: BuildContext, planned: PlannedSample) -> Subject | None:

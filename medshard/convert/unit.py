@@ -25,10 +25,11 @@ from medshard.shards.sample_parts import SampleParts
 from medshard.shards.write import RENDITIONS_FOLDER, SHARDS_FOLDER, ShardEntry, ShardWriter
 from medshard.source.base import LeftOut
 from medshard.volumes import write_volume
+from medshard.volumes.foreground import FOREGROUND_SCHEMA
 
 __all__ = ["UNIT_FILES", "UnitResult", "done_path", "is_done", "run_unit", "unit_file"]
 
-UNIT_FILES = ("samples.parquet", "items.parquet", "facts.parquet", "locator")
+UNIT_FILES = ("samples.parquet", "items.parquet", "facts.parquet", "foreground.parquet", "locator")
 """What a finished unit leaves beside its marker."""
 
 
@@ -243,18 +244,21 @@ def _write_tables(folder: Path, number: int, shards: list[ShardEntry], by_set: d
     samples: list[dict[str, Any]] = []
     items: list[dict[str, Any]] = []
     facts: list[dict[str, Any]] = []
+    foreground: list[pa.Table] = []
     for place, shard in enumerate(shards):
         for row, made in enumerate(by_set[shard.set]):
+            foreground += made.foreground
             samples.append(SampleRow.of(made.sample, place, row).model_dump())
             items += [item.model_dump() for item in ItemRow.of(made.sample, place, row)]
             facts += [fact.model_dump() for fact in FactRow.of(made.sample)]
-    for name, rows, schema in (
-        ("samples", samples, SAMPLE_SCHEMA),
-        ("items", items, ITEM_SCHEMA),
-        ("facts", facts, FACT_SCHEMA),
+    for name, table in (
+        ("samples", pa.Table.from_pylist(samples, SAMPLE_SCHEMA)),
+        ("items", pa.Table.from_pylist(items, ITEM_SCHEMA)),
+        ("facts", pa.Table.from_pylist(facts, FACT_SCHEMA)),
+        ("foreground", pa.concat_tables([FOREGROUND_SCHEMA.empty_table(), *foreground])),
     ):
         sink = pa.BufferOutputStream()
-        pq.write_table(pa.Table.from_pylist(rows, schema), sink, compression="zstd")
+        pq.write_table(table, sink, compression="zstd")
         write_atomic(unit_file(folder, number, f"{name}.parquet"), sink.getvalue().to_pybytes())
     # Those of the shards, then those of their siblings, both in the order of the marker.
     places = [shard.parts for shard in shards] + [level.parts for shard in shards for level in shard.renditions]

@@ -8,6 +8,7 @@ from medshard import __version__
 from medshard.corpus.manifest import FORMAT_VERSION
 from medshard.engine import PNG_LEVEL, STRIP_ROWS, features
 from medshard.tasks.write import template_versions
+from medshard.volumes.foreground import FOREGROUND_VERSION
 
 __all__ = ["writer_versions"]
 
@@ -28,6 +29,7 @@ _DECIDING = (
 def writer_versions() -> dict[str, str]:
     """Name → version of every package and codec whose change may change bytes."""
     found = {"medshard": __version__, "format": str(FORMAT_VERSION)}
+    found["foreground"] = str(FOREGROUND_VERSION)
     found["png"] = f"level {PNG_LEVEL}, strips of {STRIP_ROWS} rows"
     for name in _DECIDING:
         try:

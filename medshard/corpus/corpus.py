@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from medshard.corpus.foreground import FOREGROUND_NAME, ForegroundIndex
 from medshard.corpus.manifest import MANIFEST_NAME, Manifest
 from medshard.corpus.sample import CorpusSample
 from medshard.corpus.select import select_rows
@@ -20,6 +21,7 @@ from medshard.engine import crc32c
 from medshard.errors import CorpusError, StorageError
 from medshard.shards.locator import PART, Locator
 from medshard.storage import Storage, open_storage
+from medshard.volumes.foreground import Foreground
 
 __all__ = ["Corpus", "open_corpus"]
 
@@ -201,6 +203,23 @@ class Corpus:
         """The build folder of a sample's dataset, below the corpus."""
         shard, _ = self.place_of(row)
         return self.manifest.shards[shard].path.rsplit("/shards/", 1)[0]
+
+    @cached_property
+    def _foreground(self) -> ForegroundIndex | None:
+        return ForegroundIndex(self.storage) if FOREGROUND_NAME in self.manifest.index else None
+
+    def foreground(self, row: int, slot: str) -> Foreground | None:
+        """What a 3D mask marks, without a look at it; None for other slots, and in corpora built before there was one.
+
+        Args:
+            row: of ``samples``.
+
+        Raises:
+            CorpusError: the index is damaged.
+        """
+        if self._foreground is None:
+            return None
+        return self._foreground.find(str(self.samples["key"][row].as_py()), slot)
 
     def read_part(self, row: int, extension: str) -> bytes | memoryview:
         """One part of a sample, its checksum compared.

@@ -12,21 +12,29 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from medshard.corpus.corpus import Corpus
+from medshard.corpus.foreground import FOREGROUND_NAME
 from medshard.corpus.manifest import MANIFEST_NAME, ShardLine
+from medshard.corpus.verify_foreground import verify_foreground
 from medshard.corpus.verify_renditions import verify_renditions
 from medshard.corpus.verify_sample import verify_sample
 from medshard.engine import crc32c
 from medshard.errors import CorpusError, MedshardError
 from medshard.record.rows import FACT_SCHEMA, ITEM_SCHEMA, SAMPLE_SCHEMA
 from medshard.shards.tar import read_tar
+from medshard.volumes.foreground import FOREGROUND_SCHEMA
 
 __all__ = ["verify_corpus"]
 
-_SCHEMAS = {"samples.parquet": SAMPLE_SCHEMA, "items.parquet": ITEM_SCHEMA, "facts.parquet": FACT_SCHEMA}
+_SCHEMAS = {
+    "samples.parquet": SAMPLE_SCHEMA,
+    "items.parquet": ITEM_SCHEMA,
+    "facts.parquet": FACT_SCHEMA,
+    FOREGROUND_NAME: FOREGROUND_SCHEMA,
+}
 _PAGES = {MANIFEST_NAME, "report.html", "README.md", "croissant.json"}
 _OF_A_BUILD = re.compile(
     r"(build\.json|spec\.json|plan\.parquet|quarantine\.parquet|"
-    r"units/\d{6}\.(json|locator|samples\.parquet|items\.parquet|facts\.parquet)|"
+    r"units/\d{6}\.(json|locator|samples\.parquet|items\.parquet|facts\.parquet|foreground\.parquet)|"
     r"shards/(\.nv-meta/.+|[^/]+\.tar\.idx))"
 )
 """What a build leaves beside shards and volumes, and what ``energon prepare`` puts into a folder of shards."""
@@ -66,6 +74,8 @@ def verify_corpus(corpus: Corpus, *, quick: bool, progress: _Progress) -> tuple[
         problems += _verify_volume(corpus, volume.path, volume.sha256)
         checked["volumes"] += 1
         progress.step(1)
+    if sound:
+        problems += verify_foreground(corpus, checked, quick=quick)
     return problems + _verify_listing(corpus), checked
 
 

@@ -2,7 +2,7 @@
 #include "core/error.hpp"
 #include "decode/codestreams.hpp"
 #include "decode/jpeg_markers.hpp"
-#include "decode/jpegls_scan.hpp"
+#include "decode/jpegls/decode.hpp"
 
 #ifdef MEDSHARD_CHARLS
 #include <charls/charls.h>

@@ -1,164 +1,16 @@
 // Lossless JPEG, process 14 (T.81 annex H): Huffman coded differences to one of seven predictions, 2 to 16
-// bits.
-//
-// Two things make it fast. The stuffed zero bytes are taken out before decoding, so that a refill is one load
-// of eight bytes; and the table's entry holds the whole difference wherever code and difference fit its
-// index, so that most samples cost one look-up.
+// bits. The stuffed zero bytes are taken out before decoding.
 #include <algorithm>
 #include <cstring>
 
-#include "core/error.hpp"
 #include "decode/codestreams.hpp"
 #include "decode/jpeg_markers.hpp"
+// In this file alone, so that the compiler may inline what is called in one place.
+#include "decode/jpeg_lossless/bits.inl"
+#include "decode/jpeg_lossless/rows.inl"
 
 namespace medshard::decode {
 namespace {
-
-[[noreturn]] void damaged(const char* what) { throw DecodeError(std::string("lossless JPEG: ") + what); }
-
-constexpr int kIndexBits = 12;
-constexpr int kLongestCode = 16;
-
-// An entry: the difference in the upper 16 bits, below it the bits that it takes; kSlow where it does not
-// fit.
-constexpr std::uint32_t kSlow = 0xFF;
-
-struct HuffmanTable {
-  bool defined = false;
-  std::uint32_t entries[1 << kIndexBits];
-  // Codes longer than the index (T.81 F.2.2.3), left-aligned in 16 bits: beyond[l] is past the last code of
-  // length l.
-  std::uint32_t beyond[kLongestCode + 2];
-  int offset[kLongestCode + 1];
-  std::uint8_t sizes[256];
-  int count = 0;
-};
-
-// The difference of `size` bits (T.81 F.2.2.1, H.1.2.2).
-inline int extended(std::uint32_t bits, int size) {
-  return bits < (1u << (size - 1)) ? static_cast<int>(bits) - (1 << size) + 1 : static_cast<int>(bits);
-}
-
-void define(HuffmanTable& table, const std::uint8_t* lengths, const std::uint8_t* sizes, int count) {
-  std::copy(sizes, sizes + count, table.sizes);
-  table.count = count;
-  std::fill(std::begin(table.entries), std::end(table.entries), kSlow);
-  std::uint32_t code = 0;
-  int k = 0;
-  for (int length = 1; length <= kLongestCode; ++length) {
-    table.offset[length] = k - static_cast<int>(code);
-    for (int i = 0; i < lengths[length - 1]; ++i, ++k, ++code) {
-      if (code >= 1u << length) damaged("a Huffman table has too many codes");
-      const int size = sizes[k];
-      if (size > 16) damaged("a Huffman table has differences of more than 16 bits");
-      const int extra = size == 16 ? 0 : size;  // size 16 is the one difference 32768
-      if (length + extra > kIndexBits) continue;
-      const int rest = kIndexBits - length - extra;
-      for (std::uint32_t bits = 0; bits < 1u << extra; ++bits) {
-        const int difference = size == 16 ? 32768 : size == 0 ? 0 : extended(bits, size);
-        const std::uint32_t entry = static_cast<std::uint32_t>(difference & 0xFFFF) << 16 |
-                                    static_cast<std::uint32_t>(length + extra);
-        const std::uint32_t first = ((code << extra) | bits) << rest;
-        std::fill_n(table.entries + first, std::size_t{1} << rest, entry);
-      }
-    }
-    table.beyond[length] = code << (kLongestCode - length);
-    code <<= 1;
-  }
-  table.beyond[kLongestCode + 1] = 0xFFFFFFFFu;
-  table.defined = true;
-}
-
-std::uint64_t load_big_endian(const std::uint8_t* data) {
-  std::uint64_t value;
-  std::memcpy(&value, data, sizeof value);
-  return __builtin_bswap64(value);
-}
-
-// Bits from the highest down. The bytes are followed by kPadding zero bytes, which may be read but not used.
-class Bits {
- public:
-  static constexpr std::size_t kPadding = 16;
-
-  Bits(const std::uint8_t* begin, const std::uint8_t* end) : next_(begin), end_(end) { refill(); }
-
-  // At least 56 bits are then held.
-  void refill() {
-    if (next_ > end_) next_ = end_;  // `held_` then tells how many bits were made up
-    held_bits_ |= load_big_endian(next_) >> held_;
-    const int taken = (63 - held_) >> 3;
-    next_ += taken;
-    held_ += taken * 8;
-    used_beyond_ += next_ > end_ ? static_cast<std::size_t>(next_ - end_) : 0;
-  }
-
-  int difference(const HuffmanTable& table) {
-    const std::uint32_t entry = table.entries[held_bits_ >> (64 - kIndexBits)];
-    if ((entry & 0xFF) == kSlow) return slow(table);
-    drop(static_cast<int>(entry & 0xFF));
-    return static_cast<int>(entry >> 16);
-  }
-
-  // Whether more was used than was there.
-  bool overrun() const { return used_beyond_ * 8 > static_cast<std::size_t>(held_); }
-
- private:
-  void drop(int count) {
-    held_bits_ <<= count;
-    held_ -= count;
-  }
-
-  [[gnu::noinline]] int slow(const HuffmanTable& table) {
-    refill();
-    const std::uint32_t code = static_cast<std::uint32_t>(held_bits_ >> 48);
-    int length = 1;
-    while (code >= table.beyond[length] && length <= kLongestCode) ++length;
-    if (length > kLongestCode) damaged("a Huffman code is none of the table");
-    const int k = static_cast<int>(code >> (kLongestCode - length)) + table.offset[length];
-    if (k < 0 || k >= table.count) damaged("a Huffman code is none of the table");
-    const int size = table.sizes[k];
-    drop(length);
-    if (size == 0) {
-      refill();
-      return 0;
-    }
-    if (size == 16) {
-      refill();
-      return 32768;
-    }
-    const int found = extended(static_cast<std::uint32_t>(held_bits_ >> (64 - size)), size);
-    drop(size);
-    refill();
-    return found;
-  }
-
-  std::uint64_t held_bits_ = 0;
-  int held_ = 0;
-  const std::uint8_t* next_;
-  const std::uint8_t* end_;
-  std::size_t used_beyond_ = 0;
-};
-
-// T.81 table H.1; ra left, rb above, rc above left.
-template <int kPredictor>
-inline int predicted(int ra, int rb, int rc) {
-  switch (kPredictor) {
-    case 1:
-      return ra;
-    case 2:
-      return rb;
-    case 3:
-      return rc;
-    case 4:
-      return ra + rb - rc;
-    case 5:
-      return ra + ((rb - rc) >> 1);
-    case 6:
-      return rb + ((ra - rc) >> 1);
-    default:
-      return (ra + rb) >> 1;
-  }
-}
 
 struct Component {
   int id = 0;
@@ -173,60 +25,6 @@ struct Scan {
   int predictor = 1;
   int transform = 0;  // point transform
 };
-
-using Row = std::uint16_t*;
-
-// `from` is the first column: its own prediction is made by the caller. Four look-ups of 12 bits fit one
-// refill.
-template <int kPredictor>
-void decode_row(Bits& bits, const HuffmanTable& table, Row row, const std::uint16_t* above,
-                std::size_t stride, std::size_t width) {
-  std::uint32_t left = row[0];
-  const auto step = [&](std::size_t x) {
-    const std::size_t at = x * stride;
-    const auto difference = static_cast<std::uint32_t>(bits.difference(table));
-    if constexpr (kPredictor == 1) {
-      left += difference;
-    } else {
-      const int guess = predicted<kPredictor>(static_cast<int>(left), above[at], above[at - stride]);
-      left = (static_cast<std::uint32_t>(guess) + difference) & 0xFFFF;
-    }
-    row[at] = static_cast<std::uint16_t>(left);
-  };
-  std::size_t x = 1;
-  for (; x + 4 <= width; x += 4) {
-    bits.refill();
-    step(x);
-    step(x + 1);
-    step(x + 2);
-    step(x + 3);
-  }
-  bits.refill();
-  for (; x < width; ++x) step(x);
-}
-
-using DecodeRow = void (*)(Bits&, const HuffmanTable&, Row, const std::uint16_t*, std::size_t, std::size_t);
-constexpr DecodeRow kDecodeRow[8] = {nullptr,       decode_row<1>, decode_row<2>, decode_row<3>,
-                                     decode_row<4>, decode_row<5>, decode_row<6>, decode_row<7>};
-
-int predict(int predictor, int ra, int rb, int rc) {
-  switch (predictor) {
-    case 1:
-      return predicted<1>(ra, rb, rc);
-    case 2:
-      return predicted<2>(ra, rb, rc);
-    case 3:
-      return predicted<3>(ra, rb, rc);
-    case 4:
-      return predicted<4>(ra, rb, rc);
-    case 5:
-      return predicted<5>(ra, rb, rc);
-    case 6:
-      return predicted<6>(ra, rb, rc);
-    default:
-      return predicted<7>(ra, rb, rc);
-  }
-}
 
 class Picture {
  public:

@@ -70,6 +70,11 @@ class Planes(Operation):
         return False
 
     @property
+    def pictures(self) -> int | None:
+        """How many an item has; None where that depends on the volume."""
+        return 1
+
+    @property
     def as_video(self) -> bool:
         """Whether they are frames of one video."""
         return False
@@ -87,6 +92,11 @@ class Planes(Operation):
     @property
     def needs_spacing(self) -> bool:
         """Whether ``runs`` asks for the distance of planes."""
+        return False
+
+    @property
+    def needs_foreground(self) -> bool:
+        """Whether ``runs`` asks for what the mask marks."""
         return False
 
     def runs(self, within: Within, step_mm: float | None, uniform: Callable[[int], float]) -> list[Run]:
@@ -111,6 +121,11 @@ class _AtIndex(Planes):
         whole = isinstance(self.index, int) and not isinstance(self.index, bool)
         good = whole or self.index in ("middle", "random", "foreground")
         self._check("index", good, "middle, random, foreground or a whole number")
+
+    @property
+    def needs_foreground(self) -> bool:
+        """For ``foreground``."""
+        return self.index == "foreground"
 
     def _plane(self, within: Within, uniform: Callable[[int], float]) -> int:
         if isinstance(self.index, int):
@@ -225,6 +240,11 @@ class TakeSlices(_Spread):
     def several(self) -> bool:
         """Also where it is one."""
         return True
+
+    @property
+    def pictures(self) -> int | None:
+        """As many as said."""
+        return None if self.count == "all" else self.count
 
     @property
     def as_video(self) -> bool:

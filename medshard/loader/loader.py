@@ -19,7 +19,7 @@ from medshard.corpus.corpus import Corpus
 from medshard.engine import BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
 from medshard.families import FAMILIES, Family
-from medshard.loader.batch import Batch, told_geometry
+from medshard.loader.batch import Batch, told_geometry, told_planes
 from medshard.loader.conversation import ItemText, no_text, read_item_text
 from medshard.loader.fetch import fetch_parts
 from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
@@ -28,11 +28,12 @@ from medshard.loader.pixels import (
     DTYPES,
     BegunPixels,
     PixelPlan,
+    VolumeSeen,
     begin_views,
     draw_items,
-    read_planes,
     smallest_enough,
 )
+from medshard.loader.planes import open_volumes, read_planes
 from medshard.loader.prefetch import Prefetch, Stages
 from medshard.loader.selection import ItemLine, MediumLine, Part, Selection
 from medshard.loader.slots import SlotMemory
@@ -40,6 +41,7 @@ from medshard.loader.stats import Stats
 from medshard.loader.values import draw_item_values
 from medshard.loader.world import rank_and_world
 from medshard.storage.base import Bytes
+from medshard.volumes import VolumeReader
 
 __all__ = ["Loader"]
 
@@ -305,22 +307,34 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         problems: dict[int, str] = {}
         with self._stats.timed("read text"):
             texts = self._texts(lines, executor, problems)
-        plans = draw_items(lines, texts, self._compiled, self.seed, step.epoch)
-        if self._family.image is not None:
-            rule = self._family.image
-            plans = [with_views(plan, text, rule) for plan, text in zip(plans, texts, strict=True)]
+        pictures, masks = [line.picture for line in lines], [line.mask for line in lines]
         with self._stats.timed("read pixels"):
-            take = self._compiled.take_slice if self._compiled is not None else None
-            pictures = [line.picture for line in lines]
-            masks = [line.mask for line in lines]
+            picture_volumes = open_volumes(self.corpus, pictures, executor)
+            mask_volumes = open_volumes(self.corpus, masks, executor)
+        seen = [self._seen(line, volume) for line, volume in zip(lines, picture_volumes, strict=True)]
+        plans = draw_items(lines, texts, self._compiled, self.seed, step.epoch, seen)
+        if self._family.image is not None:
+            plans = [with_views(plan, text, self._family) for plan, text in zip(plans, texts, strict=True)]
+        with self._stats.timed("read pixels"):
             parts = self._picture_parts(pictures, plans)
             factors = [part.factor if part is not None else 1 for part in parts]
             parts += [mask.part if mask is not None else None for mask in masks]
             data = self._fetch(parts, executor)
-            picture_planes = read_planes(self.corpus, pictures, plans, take, executor)
-            mask_planes = read_planes(self.corpus, masks, plans, take, executor)
+            planes = [plan.planes if isinstance(plan, PixelPlan) else None for plan in plans]
+            picture_planes = read_planes(picture_volumes, pictures, planes, executor)
+            mask_planes = read_planes(mask_volumes, masks, planes, executor, masks=True)
         count = len(lines)
         return _Read(lines, texts, plans, data[:count], data[count:], picture_planes, mask_planes, problems, factors)
+
+    def _seen(self, line: ItemLine, volume: VolumeReader | MedshardError | None) -> VolumeSeen | MedshardError | None:
+        """What the choice of planes may ask of an item's volume."""
+        if not isinstance(volume, VolumeReader):
+            return volume
+        marked = None
+        if self._mask_slot is not None and self._compiled is not None and self._compiled.planes is not None:
+            if self._compiled.planes.needs_foreground:
+                marked = self.corpus.foreground(line.sample, self._mask_slot)
+        return VolumeSeen(volume.affine_ijk_to_ras, marked.voxel if marked is not None else None)
 
     def _picture_parts(
         self, pictures: Sequence[MediumLine | None], plans: Sequence[PixelPlan | LoaderError]
@@ -389,18 +403,23 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             for view in range(len(compiled.views))
         ]
         if self._family.image is not None:
-            begun.pixels["image"] = begin_patches(
-                self._engine,
-                self._memory,
-                pictures,
-                read.plans,
-                read.pictures,
-                read.picture_planes,
-                self._family.image,
-                self._dtype,
-                compiled,
-                values[0],
-            )
+            rules = {"image": self._family.image, "video": self._family.video}
+            as_video = compiled.planes is not None and compiled.planes.as_video
+            for kind, rule in rules.items():
+                if rule is not None and (kind == "image" or as_video):
+                    begun.pixels[kind] = begin_patches(
+                        self._engine,
+                        self._memory,
+                        pictures,
+                        read.plans,
+                        read.pictures,
+                        read.picture_planes,
+                        rule,
+                        self._dtype,
+                        compiled,
+                        values[0],
+                        video=kind == "video",
+                    )
             return
         assert compiled.size is not None
         height, width = compiled.size
@@ -448,6 +467,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
                 batch.update(pixels.fields(name))
             if self._compiled is not None:
                 batch.update(told_geometry(read.plans, self._compiled))
+                if self._compiled.planes is not None:
+                    batch.update(told_planes(read.plans))
             batch["text"] = [self._render(place, read, failed) for place in range(len(read.lines))]
             batch["key"] = [line.key for line in read.lines]
             batch["item"] = [f"{line.key}/{line.id}" if line.id else line.key for line in read.lines]
@@ -463,7 +484,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             return []
         delivered = {}
         if plan.geometry is not None:
-            delivered = dict.fromkeys(text.conversation.slots, plan.geometry.delivered())
+            delivered = dict.fromkeys(text.conversation.slots, plan.delivered())
         return text.render(self._family, delivered)
 
     def _account(self, read: _Read, failed: dict[int, str]) -> None:

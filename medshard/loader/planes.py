@@ -102,8 +102,8 @@ class PlanePlan:
             raise LoaderError("its text cites a place that none of the planes shows")
         middle = (low + high)[self.frame.axis] / 2
         number = min(meets, key=lambda one: abs(sum(self.runs[one]) / 2 - 0.5 - middle))
-        inverse = self.voxels_from_picture()[number]
-        corners = np.linalg.solve(inverse[:, :3], np.stack([low, high], 1) - inverse[:, 3:])[:2]
+        matrix = self.voxels_from_picture()[number]
+        corners = np.linalg.solve(matrix[:, :3], np.stack([low, high], 1) - matrix[:, 3:])[:2]
         (x0, y0), (x1, y1) = corners.min(1), corners.max(1)
         return float(x0), float(y0), float(x1), float(y1)
 

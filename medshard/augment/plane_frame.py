@@ -150,7 +150,7 @@ def plane_frame(
 ) -> PlaneFrame:
     """The frame of planes along an axis.
 
-    ``axial``, ``coronal`` and ``sagittal`` are the axis of the array that comes nearest to superior, anterior and right.
+    ``axial``, ``coronal`` and ``sagittal`` are the axis of the array that is nearest to superior, anterior and right.
     ``radiological`` shows axial planes with the front up and the patient's left at the right of the picture, coronal
     ones with the head up and the patient's left at the right, sagittal ones with the head up and the front at the left;
     planes follow one another along x × y of the picture, as DICOM counts the normal: axial from the feet up, coronal
@@ -169,7 +169,8 @@ def plane_frame(
     if (anatomical or orientation == "radiological") and affine is None:
         asked = f"axis={axis!r}" if anatomical else "orientation='radiological'"
         raise LoaderError(
-            f"where its axes point is unknown, which {asked} needs; say axis='z' and orientation='stored', or leave it out"
+            f"where its axes point is unknown, which {asked} needs; say axis='z' and orientation='stored', or leave "
+            "such volumes out"
         )
     world = _world_axes(affine) if affine is not None else (2, 1, 0)
     along = world.index(_NORMALS[axis]) if anatomical else AXES.index(axis)
@@ -188,7 +189,7 @@ def plane_frame(
 
 
 def _world_axes(affine: Floats) -> tuple[int, ...]:
-    """Of z, y, x the place among right, anterior, superior that is nearest: all three together, so that none is twice."""
+    """Of z, y, x the place among right, anterior, superior that is nearest: all together, so that none is twice."""
     linear = affine[:3, :3]
     shares = np.abs(linear / np.linalg.norm(linear, axis=0))[:, ::-1]  # columns z, y, x
     return max(itertools.permutations(range(3)), key=lambda order: sum(shares[order[a], a] for a in range(3)))

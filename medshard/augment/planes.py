@@ -174,7 +174,7 @@ class TakeSlab(_AtIndex):
 
     slices: int | None = None
     thickness_mm: float | None = None
-    reduce: Literal["mean", "max", "min"] = "mean"  # type: ignore[assignment]
+    reduce: Literal["mean", "max", "min"] = "mean"
     mask: Literal["max", "middle"] = "max"
 
     def __post_init__(self) -> None:

@@ -2,7 +2,8 @@
 
 Source: transformers, ``models/qwen2_vl/image_processing_qwen2_vl.py`` (``smart_resize``, ``patchify``), which all three
 use, and ``video_processing_qwen2_vl.py`` of the first two (Qwen3-VL writes times of frames into the text, which planes
-of a volume have not), with the numbers of each model's ``preprocessor_config.json``; Qwen2-VL, arXiv 2409.12191, section 2.1.
+of a volume have not), with the numbers of each model's ``preprocessor_config.json``; Qwen2-VL, arXiv 2409.12191,
+section 2.1.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ class Batch(dict[str, Any]):
     pixels; see ``medshard.augment.to_source``. ``elastic``: an ``Elastic`` or None an item, where the transform has an
     ElasticTransform. With MultiCrop: ``views``, a list of tensors, instead of ``image``, ``mask_views`` instead of
     ``mask``, and ``geometry`` (B, views, 2, 3), ``elastic`` a list of views an item.
-    Of pictures of volumes: with TakeSlices ``image`` is (B, N, C, H, W) and ``mask`` (B, N, H, W); ``pictures`` (B,) how
-    many an item has. ``slice_index`` (B, N) int64, ``position_mm`` (B, N) and ``voxels_from_picture`` (B, N, 3, 4)
+    Of pictures of volumes: with TakeSlices ``image`` is (B, N, C, H, W) and ``mask`` (B, N, H, W); ``pictures`` (B,)
+    how many an item has. ``slice_index`` (B, N) int64, ``position_mm`` (B, N) and ``voxels_from_picture`` (B, N, 3, 4)
     float64, a row a picture or a tile of a montage; -1 and not a number where there is none or nothing is known. See
     ``medshard.augment.to_voxels``.
     ``padded``: bool, True for items that only fill the step. ``state``: the loader's state after this batch.

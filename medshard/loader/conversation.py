@@ -35,7 +35,7 @@ class Box3D:
     @classmethod
     def of(cls, fact: RegionFact) -> Box3D:
         """Of a region of shape ``box3d``."""
-        x0, y0, z0, x1, y1, z1 = (float(edge) for edge in fact.coords)  # type: ignore[union-attr,arg-type]
+        x0, y0, z0, x1, y1, z1 = (float(edge) for edge in fact.coords)  # type: ignore[arg-type]
         return cls(((x0, y0, z0), (x1, y1, z1)), fact.frame)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import Literal
 
@@ -138,8 +138,8 @@ def draw_planes(
         foreground_zyx: gives a voxel that the mask marks, for a number in [0, 1); None for none.
 
     Raises:
-        LoaderError: the transform makes no pictures of volumes, the geometry that it needs is unknown, or no plane shows
-            what the text cites.
+        LoaderError: the transform makes no pictures of volumes, the geometry that it needs is unknown, or no plane
+            shows what the text cites.
     """
     assert line.picture is not None
     if take is None:
@@ -223,7 +223,7 @@ def read_planes(
         except (MedshardError, IndexError) as error:
             return error if isinstance(error, MedshardError) else LoaderError(str(error))
 
-    reading = []
+    reading: list[Future[NDArray[np.generic] | MedshardError] | None] = []
     for reader, medium, plan in zip(readers, media, plans, strict=True):
         if isinstance(reader, VolumeReader) and medium is not None and plan is not None:
             reading.append(executor.submit(read, reader, medium, plan))
@@ -295,7 +295,7 @@ def _reduced(
 ) -> NDArray[np.generic]:
     """One plane of several."""
     if reduce is None or reduce == "middle":
-        return planes[(len(planes) - 1) // 2]
+        return np.asarray(planes[(len(planes) - 1) // 2])
     if reduce == "mean":
         return np.asarray(planes.mean(0, dtype=np.float64), np.float32)
-    return np.asarray(planes.max(0) if reduce == "max" else planes.min(0))  # type: ignore[attr-defined]
+    return np.asarray(planes.max(0) if reduce == "max" else planes.min(0))

@@ -179,7 +179,7 @@ def draw_geometries(
         keeps: what each item's text allows; everything by default.
         regions_xyxy: boxes that each item's text cites, in stored pixels.
         view: number of the view, of several.
-        square_hw: (n, 2) size to which each picture is brought before all else, without a sampling of its own.
+        square_hw: (n, 2) height and width that operations see instead of the stored ones; see ``Frames``.
     """
     count = len(height)
     border = border_of(operations)
@@ -230,9 +230,8 @@ def _draw_some(
 ) -> Floats:
     """Draws rows of one rule. Returns the stored pixels (n, 4) that their frames are cut from."""
     everything = len(rows) == len(height)
-    frames = Frames(height if everything else height[rows], width if everything else width[rows])
-    if square_hw is not None:
-        frames.resize(*square_hw[rows].T.astype(np.float64))
+    square = square_hw[rows] if square_hw is not None else None
+    frames = Frames(height if everything else height[rows], width if everything else width[rows], square)
     for place, operation in kept_operations(tuple(operations), rule):
         operation.apply(frames, Draw(draws, rows, view * _VIEW + place, attempt, found.problems))
     elastic = elastic_of(operations) if frames.plane is not None else None

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from medshard.augment import Compiled
+from medshard.augment.planes import Planes
 from medshard.augment.views import elastic_of
 from medshard.errors import LoaderError
 from medshard.loader.pixels import PixelPlan
@@ -73,10 +74,12 @@ def told_geometry(plans: Sequence[PixelPlan | LoaderError], compiled: Compiled) 
     return told
 
 
-def told_planes(plans: Sequence[PixelPlan | LoaderError]) -> dict[str, Any]:
+def told_planes(plans: Sequence[PixelPlan | LoaderError], take: Planes) -> dict[str, Any]:
     """``pictures``, ``slice_index``, ``position_mm`` and ``voxels_from_picture``."""
+    rows, columns = take.tiles or (take.pictures or 1, 1)
     shown = [plan.planes if isinstance(plan, PixelPlan) else None for plan in plans]
-    count = max((len(planes.runs) for planes in shown if planes is not None), default=1)
+    count = max((len(planes.runs) for planes in shown if planes is not None), default=0)
+    count = max(count, rows * columns)
     index = np.full((len(plans), count), -1, np.int64)
     position_mm = np.full((len(plans), count), np.nan)
     matrices = np.full((len(plans), count, 3, 4), np.nan)

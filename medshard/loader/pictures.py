@@ -219,7 +219,7 @@ class _StepPictures(StepPixels):
         if self.of.compiled is not None:
             found.update(told_geometry(self.read.plans, self.of.compiled))
             if self.of.compiled.planes is not None:
-                found.update(told_planes(self.read.plans))
+                found.update(told_planes(self.read.plans, self.of.compiled.planes))
         return found
 
     def seen(self, place: int) -> Mapping[str, Delivered] | None:

@@ -131,10 +131,8 @@ def draw_items(
             begun[place] = _begin(line, text, compiled, volume, seed, epoch)
         except LoaderError as error:
             plans[place] = error
-    for squared in (False, True):  # pixels that are made square are resampled, so the filter reads beyond crops
-        places = [place for place, one in begun.items() if one.squared == squared]
-        if places:
-            _draw(places, lines, texts, begun, compiled, seed, epoch, plans)
+    if begun:
+        _draw(lines, texts, begun, compiled, seed, epoch, plans)
     return plans
 
 
@@ -146,10 +144,6 @@ class _Begun:
     size_hw: tuple[int, int]
     square_hw: tuple[int, int]
     regions_xyxy: tuple[tuple[float, ...], ...]
-
-    @property
-    def squared(self) -> bool:
-        return self.square_hw != self.size_hw
 
 
 def _begin(
@@ -175,7 +169,6 @@ def _begin(
 
 
 def _draw(
-    places: Sequence[int],
     lines: Sequence[ItemLine],
     texts: Sequence[ItemText | None],
     begun: Mapping[int, _Begun],
@@ -184,12 +177,14 @@ def _draw(
     epoch: int,
     plans: list[PixelPlan | LoaderError],
 ) -> None:
-    pictures = [begun[place] for place in places]
+    places, pictures = list(begun), list(begun.values())
     keeps = [(texts[place] or no_text()).keeps for place in places]
     regions = [picture.regions_xyxy for picture in pictures]
     draws = ItemDraws(seed, epoch, np.array([lines[place].item for place in places], np.int64))
     height, width = np.array([picture.size_hw for picture in pictures], np.int64).T
-    square = np.array([picture.square_hw for picture in pictures], np.int64) if pictures[0].squared else None
+    square = None
+    if compiled.planes is not None and compiled.planes.square_pixels:
+        square = np.array([picture.square_hw for picture in pictures], np.int64)
     drawn = [
         draw_geometries(operations, height, width, draws, keeps, regions, view=view, square_hw=square)
         for view, operations in enumerate(compiled.views)

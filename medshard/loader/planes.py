@@ -145,17 +145,14 @@ def draw_planes(
     if take is None:
         raise LoaderError(f"{line.key} is a volume: begin the transform with TakeSlice('z') to see a plane of it")
     shape_zyx = [line.picture.shape[line.picture.axes.index(letter)] for letter in "ZYX"]
-    try:
-        frame = plane_frame(shape_zyx, take.axis, take.orientation, affine_ijk_to_ras)
-        within = _within(frame, boxes, line, foreground_zyx, seed, epoch)
-        step_mm = frame.step_mm if take.needs_spacing else None
-        runs = take.runs(within, step_mm, lambda number: _uniform(seed, epoch, line.item, number))
-        plan = PlanePlan(take, frame, tuple(runs[::-1] if frame.flip_axis else runs))
-        _ = plan.square_hw
-        for box in boxes:
-            plan.box(box)
-    except LoaderError as error:
-        raise LoaderError(f"{line.key}: {error}") from error
+    frame = plane_frame(shape_zyx, take.axis, take.orientation, affine_ijk_to_ras)
+    within = _within(frame, boxes, line, foreground_zyx, seed, epoch)
+    step_mm = frame.step_mm if take.needs_spacing else None
+    runs = take.runs(within, step_mm, lambda number: _uniform(seed, epoch, line.item, number))
+    plan = PlanePlan(take, frame, tuple(runs[::-1] if frame.flip_axis else runs))
+    _ = plan.square_hw  # refuses unknown spacing
+    for box in boxes:
+        plan.box(box)
     return plan
 
 

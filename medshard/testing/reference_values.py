@@ -51,7 +51,7 @@ def window(picture: Array, params: Params = (), *, scale: float, bias: float) ->
 
 def multi_window(picture: Array, params: Params, *, scale: float, bias: float) -> Array:
     """(value * scale + bias) * scale of the channel + bias of the channel, to 0..1."""
-    of_each = np.asarray(params, np.float64).reshape(-1, 2)[:, :, None, None]
+    of_each = np.asarray(params, np.float64).reshape(-1, 2)[: len(picture), :, None, None]
     return np.clip((picture * scale + bias) * of_each[:, 0] + of_each[:, 1], 0, 1)
 
 

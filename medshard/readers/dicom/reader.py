@@ -27,6 +27,9 @@ from medshard.readers.dicom.pixels import (
     stored_frames,
     window_of,
 )
+from medshard.readers.dicom.segmentation import SEGMENTATIONS, read_segmentation
+from medshard.readers.dicom.structure_set import STRUCTURE_SET, read_structure_set
+from medshard.readers.grid import ContourRules, Grid
 from medshard.readers.limits import MAX_FRAMES, check_volume
 
 __all__ = ["READER", "DicomReader"]
@@ -87,11 +90,30 @@ class DicomReader:
         return _of_series(datasets, files)
 
     def labels(self, blob: Blob) -> Mask:
-        """A mask that is stored as a DICOM image: stored values, as they are."""
+        """A mask without its image: see ``placed_labels``."""
+        return self.placed_labels(blob, None, ContourRules())
+
+    def placed_labels(self, blob: Blob, grid: Grid | None, contours: ContourRules) -> Mask:
+        """A segmentation, a structure set, or a mask that is stored as an image: stored values, as they are."""
         data = blob.read()
-        frames, _ = stored_frames(open_dataset(data, pixels=False), data, as_stored=True)
+        dataset = open_dataset(data, pixels=False)
+        kind = str(attribute(dataset, "SOPClassUID"))
+        try:
+            if kind in SEGMENTATIONS:
+                return read_segmentation(open_dataset(data, pixels=True), grid)
+            if kind == STRUCTURE_SET:
+                return read_structure_set(dataset, grid, contours)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            # Where an item should be, a damaged file may have anything; pydicom's errors quote what they find.
+            raise ReadError(
+                f"the DICOM file is damaged ({type(error).__name__})", error_class="damaged_dicom"
+            ) from None
+        frames, _ = stored_frames(dataset, data, as_stored=True)
         if len(frames) == 1:
-            return Mask(frames[0], space=2)
+            return Mask(frames[0], affine_ijk_to_ras=_picture_affine(dataset), space=2)
+        if "PerFrameFunctionalGroupsSequence" in dataset:
+            volume = _of_frames(dataset, frames, turned=False)
+            return Mask(volume.voxels, affine_ijk_to_ras=volume.affine_ijk_to_ras, notes=volume.notes)
         return Mask(frames, space=3)
 
 

@@ -34,7 +34,7 @@ def window_weights(size_zyx: Sequence[int], weighting: Weighting = "gaussian") -
         raise LoaderError(f"weighting={weighting!r}; allowed: gaussian, constant")
     along = [np.exp(-0.5 * ((np.arange(n) - (n - 1) / 2) / (n * _SIGMA)) ** 2) for n in size_zyx]
     weights = along[0][:, None, None] * along[1][:, None] * along[2]
-    return np.maximum(weights / weights.max(), _LEAST).astype(np.float32)
+    return np.asarray(np.maximum(weights / weights.max(), _LEAST), np.float32)
 
 
 class WindowAccumulator:

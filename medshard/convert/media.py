@@ -132,6 +132,9 @@ def _read_image(
         patient_left=image.patient_left,
         view=view_of(spec, image.view, taxonomy),
         window=list(image.window) if image.window is not None else None,
+        padding=list(image.padding) if image.padding is not None else None,
+        spacing_region_px=list(image.spacing_region_px) if image.spacing_region_px is not None else None,
+        detector_spacing_mm=list(image.detector_spacing_yx_mm) if image.detector_spacing_yx_mm is not None else None,
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
     )
 

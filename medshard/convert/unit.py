@@ -202,6 +202,7 @@ class _Tally:
         self.facts: Counter[str] = Counter()
         self.concepts: Counter[str] = Counter()
         self.tasks: Counter[str] = Counter()
+        self.volumes: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
         self.sides: Counter[str] = Counter()
         self.swapped: list[dict[str, str]] = []
@@ -214,6 +215,9 @@ class _Tally:
                 self.concepts[f"{fact.concept} {kind}"] += 1
         for conversation in made.sample.conversations:
             self.tasks[f"{conversation.task}.{conversation.lang}"] += 1
+        for medium in made.sample.media:
+            if medium.kind == "volume" and medium.axes is not None:
+                self.volumes[medium.axes] += 1
         for note in made.notes:
             self.notes[note] += 1
         for slot in {found.slot for found in made.sides}:
@@ -225,8 +229,10 @@ class _Tally:
                 self.swapped.append(row)
 
     def counts(self) -> dict[str, dict[str, int]]:
-        counted = {"facts": self.facts, "concepts": self.concepts, "items": self.tasks, "sides": self.sides}
-        return {name: dict(sorted(counter.items())) for name, counter in counted.items() if counter or name != "sides"}
+        counted = {"facts": self.facts, "concepts": self.concepts, "items": self.tasks}
+        counted |= {"volumes": self.volumes} if self.volumes else {}
+        counted |= {"sides": self.sides} if self.sides else {}
+        return {name: dict(sorted(counter.items())) for name, counter in counted.items()}
 
 
 def _described(shard: ShardEntry) -> dict[str, Any]:

@@ -38,6 +38,8 @@ def volume_media(slot: str, spec: MediaSlot, volume: Volume, kind: MediaKind, pa
         spacing_mm=list(spacing) if spacing is not None else None,
         affine_ijk_to_ras=listed(volume.affine_ijk_to_ras),
         window=list(volume.window) if volume.window is not None else None,
+        padding=list(volume.padding) if volume.padding is not None else None,
+        axis_values={name: list(values) for name, values in volume.axis_values.items()} or None,
     )
 
 

@@ -91,6 +91,7 @@ def _finish(work: Work) -> Plan:
         source_files={name: table.files for name, table in work.tables.items()},
         layer_files=_layer_files(work),
         joins=work.join_counts,
+        series={name: table.series for name, table in work.tables.items() if table.series is not None},
         split_conflicts=conflicts,
     )
 

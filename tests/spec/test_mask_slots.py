@@ -33,8 +33,9 @@ def problems(mask: str, image: str = "kind: volume, slices: {of: slice}") -> str
 
 
 def test_slices_of_both_are_fine() -> None:
-    mask = "kind: mask, like: image, grid: resample, slices: {of: b.slice, no_file: absent}, contours: {off_plane: nearest}"
+    mask = "kind: mask, like: image, grid: resample, slices: {of: b.slice, no_file: absent}"
     assert problems(mask) == ""
+    assert problems("kind: mask, like: image, contours: {off_plane: nearest}") == ""
 
 
 @pytest.mark.parametrize(

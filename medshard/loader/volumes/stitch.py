@@ -70,7 +70,8 @@ class WindowAccumulator:
             raise LoaderError(
                 f"windows of {(len(self._sum), *self._weights.shape)} and of {window.shape} in one volume"
             )
-        inside, here = [], []
+        inside: list[slice] = []
+        here: list[slice] = []
         for start, edge, length in zip(start_zyx, window.shape[1:], self._shape, strict=True):
             first, stop = max(0, int(start)), min(length, int(start) + edge)
             if first >= stop:
@@ -78,7 +79,8 @@ class WindowAccumulator:
             inside.append(slice(first, stop))
             here.append(slice(first - int(start), stop - int(start)))
         weights = self._weights[tuple(here)]
-        self._sum[(slice(None), *inside)] += window[(slice(None), *here)] * weights
+        for total, values in zip(self._sum, window, strict=True):
+            total[tuple(inside)] += values[tuple(here)] * weights
         self._weight[tuple(inside)] += weights
         self.windows += 1
 

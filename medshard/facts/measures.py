@@ -121,9 +121,9 @@ def runs_by_value(labels: Array) -> dict[int, Runs] | None:
 
 def centroid_xyz(runs: Runs) -> tuple[float, float, float]:
     """Mean index of the voxels of a region."""
-    weight = runs.length / runs.length.sum()
-    x = ((runs.start + runs.stop - 1) / 2) @ weight
-    return float(x), float(runs.y @ weight), float(runs.z @ weight)
+    count = int(runs.length.sum())
+    x, y, z = ((place * runs.length).sum() for place in (runs.start + runs.stop - 1, runs.y, runs.z))
+    return int(x) / (2 * count), int(y) / count, int(z) / count
 
 
 def shape_of(runs: Runs, part: NDArray[np.int64], affine_ijk_to_ras: Affine) -> Shape:

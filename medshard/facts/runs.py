@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medshard.readers.base import Array
 
-__all__ = ["SLAB_VOXELS", "Runs", "runs_of", "slabs_of"]
+__all__ = ["SLAB_VOXELS", "Marked", "Runs", "index_values", "runs_of", "slabs_of"]
 
 Ints = NDArray[np.int64]
 
@@ -93,3 +93,38 @@ def slabs_of(labels: Array) -> Iterator[Runs]:
             columns = columns[:, np.lexsort((columns[2], columns[1], columns[0]))]
         z, y, start, stop, value = columns
         yield Runs(z, y, start, stop, value, channels.shape[2])
+
+
+@dataclass(frozen=True)
+class Marked:
+    """What a label image marks.
+
+    Attributes:
+        values: (n,) int64, ascending, without 0.
+        counts: (n,) int64, voxels of each.
+        boxes_zyx: (n, 2, 3) int32, first index inside and first index outside each axis.
+    """
+
+    values: Ints
+    counts: Ints
+    boxes_zyx: NDArray[np.int32]
+
+
+def index_values(labels: Array) -> Marked:
+    """The size and the tight box of every value but 0, in one pass.
+
+    Args:
+        labels: (Z, Y, X) or (C, Z, Y, X), uint8 or uint16.
+    """
+    top = int(labels.max(initial=0)) + 1
+    counts = np.zeros(top, np.int64)
+    low = np.full((3, top), np.iinfo(np.int64).max)
+    high = np.zeros((3, top), np.int64)
+    for runs in slabs_of(labels):
+        counts += np.bincount(runs.value, runs.length, top).astype(np.int64)
+        for axis, (first, last) in enumerate(((runs.z, runs.z), (runs.y, runs.y), (runs.start, runs.stop - 1))):
+            np.minimum.at(low[axis], runs.value, first)
+            np.maximum.at(high[axis], runs.value, last + 1)
+    values = np.flatnonzero(counts)
+    boxes = np.stack([low[:, values].T, high[:, values].T], 1).astype(np.int32)
+    return Marked(values, counts[values], boxes)

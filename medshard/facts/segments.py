@@ -100,31 +100,31 @@ def longest_segment(points: Floats, part: NDArray[np.int64], offsets: Floats) ->
     points, part = points[order], part[order]
     begins = np.flatnonzero(np.append(True, part[1:] != part[:-1]))
     ends = np.append(begins[1:], len(part))
-    bound = np.zeros(len(begins))
-    for cone in cones:
+    bound = np.empty((len(cones), len(begins)))  # of the segments of a part whose direction lies in a cone
+    for number, cone in enumerate(cones):
         along = points @ cone.axis
         width = np.maximum.reduceat(along, begins) - np.minimum.reduceat(along, begins)
-        bound = np.maximum(bound, (width + 2 * np.abs(offsets @ cone.axis).max()) / math.cos(cone.angle))
+        bound[number] = (width + 2 * np.abs(offsets @ cone.axis).max()) / math.cos(cone.angle)
     best = Segment(0.0, np.zeros((2, points.shape[1])), -1)
-    for place in np.argsort(-bound, kind="stable").tolist():
-        if bound[place] <= best.length:
-            break
-        best = _longest_of_part(points[begins[place] : ends[place]], offsets, cones, best, int(part[begins[place]]))
+    for place in np.argsort(-bound.max(axis=0), kind="stable").tolist():
+        of_part = points[begins[place] : ends[place]]
+        for number in np.argsort(-bound[:, place], kind="stable").tolist():
+            if bound[number, place] <= best.length:
+                break
+            best = _longest_in_cone(of_part, offsets, cones[number], best, int(part[begins[place]]))
     return best
 
 
-def _longest_of_part(points: Floats, offsets: Floats, cones: list[_Cone], best: Segment, part: int) -> Segment:
-    everything = np.arange(len(points))
-    waiting = [(cone, everything, everything) for cone in reversed(cones)]
+def _longest_in_cone(points: Floats, offsets: Floats, whole: _Cone, best: Segment, part: int) -> Segment:
+    waiting = [(whole, points, points)]
     while waiting:
         cone, upper, lower = waiting.pop()
         axis = cone.axis
         reach = float(np.abs(offsets @ axis).max())
-        above, below = points[upper] @ axis, points[lower] @ axis
+        above, below = upper @ axis, lower @ axis
         high, low = float(above.max()) + reach, float(below.min()) - reach
         if high - low > best.length * math.cos(cone.angle):
-            ends = points[[upper[above.argmax()], lower[below.argmin()]]]
-            best = _longer(best, ends[:1] + offsets, ends[1:] + offsets, part)
+            best = _longer(best, upper[above.argmax()] + offsets, lower[below.argmin()] + offsets, part)
         slack = high - low - best.length * math.cos(cone.angle)
         if slack <= 0:
             continue
@@ -132,8 +132,8 @@ def _longest_of_part(points: Floats, offsets: Floats, cones: list[_Cone], best: 
         if len(upper) * len(lower) > _ENOUGH_PAIRS and cone.angle > _FINEST_ANGLE:
             waiting += [(part_of, upper, lower) for part_of in cone.split()]
             continue
-        tops = (points[upper][:, None] + offsets).reshape(-1, points.shape[1])
-        bottoms = (points[lower][:, None] + offsets).reshape(-1, points.shape[1])
+        tops = (upper[:, None] + offsets).reshape(-1, points.shape[1])
+        bottoms = (lower[:, None] + offsets).reshape(-1, points.shape[1])
         best = _longer(best, tops[tops @ axis >= high - slack], bottoms[bottoms @ axis <= low + slack], part)
     return best
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from medshard.facts.runs import slabs_of
+from medshard.facts.runs import Marked, index_values, slabs_of
 from medshard.readers.base import Array
 
 __all__ = ["FOREGROUND_SCHEMA", "FOREGROUND_VERSION", "Foreground", "index_foreground"]
@@ -104,25 +104,15 @@ def index_foreground(labels: Array) -> Foreground:
     Args:
         labels: (Z, Y, X) or (C, Z, Y, X), uint8 or uint16.
     """
-    top = int(labels.max(initial=0)) + 1
-    counts = np.zeros(top, np.int64)
-    low = np.full((3, top), np.iinfo(np.int64).max)
-    high = np.zeros((3, top), np.int64)
-    for runs in slabs_of(labels):
-        counts += np.bincount(runs.value, runs.length, top).astype(np.int64)
-        for axis, (first, last) in enumerate(((runs.z, runs.z), (runs.y, runs.y), (runs.start, runs.stop - 1))):
-            np.minimum.at(low[axis], runs.value, first)
-            np.maximum.at(high[axis], runs.value, last + 1)
-    values = np.flatnonzero(counts)
-    points = _points(labels, values, counts)
-    boxes = np.stack([low[:, values].T, high[:, values].T], 1).astype(np.int32)
-    return Foreground(values.astype(np.int64), counts[values], boxes, points)
+    found = index_values(labels)
+    return Foreground(found.values, found.counts, found.boxes_zyx, _points(labels, found))
 
 
-def _points(labels: Array, values: NDArray[np.int64], counts: NDArray[np.int64]) -> list[NDArray[np.int32]]:
+def _points(labels: Array, marked: Marked) -> list[NDArray[np.int32]]:
     """The drawn voxels of each value: places within its region become places in the grid by counting along runs."""
+    values = marked.values
     limit = max(1, min(MAX_POINTS, _MAX_POINTS_TOGETHER // max(1, len(values))))
-    drawn = [_places(int(value), int(counts[value]), limit) for value in values]
+    drawn = [_places(value, count, limit) for value, count in zip(values.tolist(), marked.counts.tolist(), strict=True)]
     found = [np.empty((len(places), 3), np.int32) for places in drawn]
     passed = np.zeros(len(values), np.int64)  # voxels of each value in earlier slabs
     done = np.zeros(len(values), np.int64)

@@ -15,6 +15,7 @@ from medshard.errors import ReadError
 from medshard.plan.row import MediaRef
 from medshard.readers import read_image
 from medshard.readers.base import Array, Blob, Image
+from medshard.readers.grid import Grid
 from medshard.record.sample import Media
 from medshard.shards.renditions import encode_level, factors_of, reduced
 from medshard.shards.sample_parts import INT16_OFFSET
@@ -107,6 +108,13 @@ def _read_image(
         factors = factors_of(image.pixels.shape, policy.from_px, policy.factors)
         for factor, pixels in reduced(_unsigned(image.pixels), factors).items():
             out.levels.setdefault(factor, {})[part] = encode_level(pixels, extension)
+    out.grids[slot] = Grid(
+        (1, *image.pixels.shape[:2]),
+        image.affine_ijk_to_ras,
+        space=2,
+        sop_instance_uids=(image.sop_instance_uid,) if image.sop_instance_uid is not None else (),
+        frame_of_reference_uid=image.frame_of_reference_uid,
+    )
     spacing_mm = list(image.spacing_yx_mm) if image.spacing_yx_mm is not None else stated_spacing(spec)
     out.parts[part] = data
     out.media[slot] = Media(
@@ -124,6 +132,9 @@ def _read_image(
         patient_left=image.patient_left,
         view=view_of(spec, image.view, taxonomy),
         window=list(image.window) if image.window is not None else None,
+        padding=list(image.padding) if image.padding is not None else None,
+        spacing_region_px=list(image.spacing_region_px) if image.spacing_region_px is not None else None,
+        detector_spacing_mm=list(image.detector_spacing_yx_mm) if image.detector_spacing_yx_mm is not None else None,
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
     )
 

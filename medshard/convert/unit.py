@@ -199,6 +199,7 @@ class _Tally:
         self.facts: Counter[str] = Counter()
         self.concepts: Counter[str] = Counter()
         self.tasks: Counter[str] = Counter()
+        self.volumes: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
 
     def add(self, made: MadeSample) -> None:
@@ -209,11 +210,15 @@ class _Tally:
                 self.concepts[f"{fact.concept} {kind}"] += 1
         for conversation in made.sample.conversations:
             self.tasks[f"{conversation.task}.{conversation.lang}"] += 1
+        for medium in made.sample.media:
+            if medium.kind == "volume" and medium.axes is not None:
+                self.volumes[medium.axes] += 1
         for note in made.notes:
             self.notes[note] += 1
 
     def counts(self) -> dict[str, dict[str, int]]:
         counted = {"facts": self.facts, "concepts": self.concepts, "items": self.tasks}
+        counted |= {"volumes": self.volumes} if self.volumes else {}
         return {name: dict(sorted(counter.items())) for name, counter in counted.items()}
 
 

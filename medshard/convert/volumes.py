@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from medshard.convert.grids import same_grid
+from medshard.convert.slices import stacked_volume
 from medshard.convert.slot_media import UNITS, ReadMedia, listed, view_of
 from medshard.errors import ReadError
 from medshard.plan.row import MediaRef
 from medshard.readers import read_volume
-from medshard.readers.base import Blob, Volume
+from medshard.readers.base import AS_STORED, Blob, Volume
+from medshard.readers.grid import Grid
 from medshard.record.sample import Media, MediaKind
 from medshard.spec.schema import MediaSlot
 from medshard.spec.taxonomy import Taxonomy
@@ -36,6 +38,8 @@ def volume_media(slot: str, spec: MediaSlot, volume: Volume, kind: MediaKind, pa
         spacing_mm=list(spacing) if spacing is not None else None,
         affine_ijk_to_ras=listed(volume.affine_ijk_to_ras),
         window=list(volume.window) if volume.window is not None else None,
+        padding=list(volume.padding) if volume.padding is not None else None,
+        axis_values={name: list(values) for name, values in volume.axis_values.items()} or None,
     )
 
 
@@ -48,12 +52,22 @@ def read_volume_slot(
     taxonomy: Taxonomy,
     out: ReadMedia,
 ) -> None:
+    names: tuple[str, ...] = ()
     if spec.channels is not None:
         volume = _channels(slot, spec, refs, blobs)
+    elif spec.slices is not None:
+        volume, names = stacked_volume(slot, refs, blobs, AS_STORED)
     else:
         volume = read_volume(blobs)
     out.notes += [f"{slot}: {note}" for note in volume.notes]
     out.volumes[slot] = volume
+    out.grids[slot] = Grid(
+        (volume.voxels.shape[-3], volume.voxels.shape[-2], volume.voxels.shape[-1]),
+        volume.affine_ijk_to_ras,
+        sop_instance_uids=volume.sop_instance_uids,
+        frame_of_reference_uid=volume.frame_of_reference_uid,
+        slice_names=names,
+    )
     media = volume_media(slot, spec, volume, "volume", volume_part(key, slot))
     media.view = view_of(spec, None, taxonomy)
     out.media[slot] = media

@@ -6,7 +6,7 @@ instances that overlap go to further channels, so that nothing is merged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +15,16 @@ from medshard.errors import ReadError
 from medshard.facts.runs import index_values
 from medshard.readers.base import Affine, Array
 
-__all__ = ["MaskLabels", "MaskRegion", "foreground", "label_map", "pack_regions", "single_channel"]
+__all__ = [
+    "MaskLabels",
+    "MaskRegion",
+    "foreground",
+    "label_map",
+    "named_regions",
+    "pack_regions",
+    "single_channel",
+    "tight_box",
+]
 
 MAX_PLANE_CHANNELS = 4  # what a PNG holds
 MAX_VOLUME_CHANNELS = 64
@@ -51,12 +60,17 @@ class MaskLabels:
         space: axes of space: 2 or 3.
         regions: what its values mark; a declared layer without pixels is listed with size 0.
         affine_ijk_to_ras: for volumes.
+        named: whether regions have names of their own, so that no value is the background.
+        covers_image: whether the whole image was looked at; where not, a class that is not seen is not known to be
+            absent.
     """
 
     labels: Array
     space: int
     regions: list[MaskRegion] = field(default_factory=list)
     affine_ijk_to_ras: Affine | None = None
+    named: bool = False
+    covers_image: bool = True
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -132,6 +146,29 @@ def label_map(values: Array, file: str, *, space: int) -> MaskLabels:
         found.values.tolist(), found.counts.tolist(), found.boxes_zyx[..., -space:].tolist(), strict=True
     ):
         mask.regions.append(MaskRegion(value, str(value), None, count, (tuple(low), tuple(high)), file))
+    return mask
+
+
+def named_regions(values: Array, names: Mapping[int, str], file: str, *, space: int) -> MaskLabels:
+    """A mask whose file names the region of each value; a value that is named and stands nowhere has size 0.
+
+    Args:
+        values: (Y, X), (Y, X, C), (Z, Y, X) or (C, Z, Y, X); value v marks its region in any channel.
+
+    Raises:
+        ReadError: more parts lie over one another than the storage has channels for.
+    """
+    if space == 2 and values.ndim == 3:
+        if values.shape[-1] > MAX_PLANE_CHANNELS:
+            raise ReadError(
+                f"more than {MAX_PLANE_CHANNELS} parts of the mask lie over one another", error_class="mask_overlap"
+            )
+        if values.shape[-1] == 2:
+            values = np.concatenate([values, np.zeros_like(values[..., :1])], axis=-1)  # as in pack_regions
+    mask = MaskLabels(np.ascontiguousarray(values), space, named=True)
+    for value, name in sorted(names.items()):
+        inside = mask.region(value)
+        mask.regions.append(MaskRegion(value, name, None, int(inside.sum()), tight_box(inside), file))
     return mask
 
 

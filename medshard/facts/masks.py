@@ -41,12 +41,11 @@ def add_mask_classes(
     """
     mask = measured.mask
     labels: dict[str, LabelFact] = {}
-    layered = context.loaded.spec.media[fact.of].layers is not None  # names, and no value of theirs is background
     ignored = False
     for region in mask.regions:
-        if not layered and region.value == fact.background:
+        if not mask.named and region.value == fact.background:
             continue
-        if not layered and region.value in fact.ignore:
+        if not mask.named and region.value in fact.ignore:
             ignored = True
             continue
         try:
@@ -81,7 +80,7 @@ def add_mask_classes(
                 from_=[label.id for label in present],
                 rule="union_of_classes@1",
             )
-    if fact.covers == "all" and not ignored:
+    if fact.covers == "all" and not ignored and mask.covers_image:
         out.scope(slots, context.set_name(name), instances=False)
 
 
@@ -115,7 +114,7 @@ def add_mask_instances(
         measured.add(region, shape, out)
         if mask.space == 2:
             _add_boxes(mask, region, shape, slots, out, split=False)
-    if fact.covers == "all":
+    if fact.covers == "all" and mask.covers_image:
         out.scope(slots, context.set_name(name), instances=True)
         if count:
             add_counts(out, slots, {concept: count})

@@ -12,7 +12,7 @@ __all__ = ["list_media"]
 
 
 def list_media(work: Work) -> None:
-    """``_media_SLOT``: (sample, path, size_bytes, layer, channel) for every slot."""
+    """``_media_SLOT``: (sample, path, size_bytes, layer, channel, slice) for every slot."""
     for slot, medium in work.spec.media.items():
         path: Path = ("media", slot)
         source = medium.from_
@@ -43,6 +43,8 @@ def _list_slot(work: Work, slot: str, source: str, visible: Visible) -> None:
         expressions["layer"] = (("media", slot, "layers"), medium.layers)
     if medium.channels is not None:
         expressions["channel"] = (("media", slot, "channels", "of"), medium.channels.of)
+    if medium.slices is not None:
+        expressions["slice"] = (("media", slot, "slices", "of"), medium.slices.of)
     where: Expressions = {"where": (("media", slot, "where"), medium.where)} if medium.where is not None else {}
     if not work.fit({**expressions, **where}, visible):
         return
@@ -52,7 +54,7 @@ def _list_slot(work: Work, slot: str, source: str, visible: Visible) -> None:
     tail = f"FROM {visible.sql()} JOIN _member ON _i = {work.base_index}{condition}"
     if not work.compute(table, expressions, head, tail):
         return
-    for name in ("layer", "channel"):
+    for name in ("layer", "channel", "slice"):
         if name not in expressions:
             work.session.run(f"ALTER TABLE {quote(table)} ADD COLUMN {name} VARCHAR")
     _refuse_no_file(work, slot, table)
@@ -72,10 +74,12 @@ def _refuse_no_file(work: Work, slot: str, table: str) -> None:
 
 def _refuse_several_files(work: Work, slot: str, table: str) -> None:
     medium = work.spec.media[slot]
-    part = "layer" if medium.layers else "channel" if medium.channels else None
-    if medium.instances is not None or (medium.kind == "volume" and part is None):
+    stated = {"layer": medium.layers, "channel": medium.channels, "slice": medium.slices}
+    parts = [name for name, said in stated.items() if said is not None]
+    if medium.instances is not None or (medium.kind == "volume" and not parts):
         return  # instances of a mask and slices of a series are several by nature
-    key = f"sample, {part}" if part else "sample"
+    key = ", ".join(["sample", *parts])
     several = f"SELECT DISTINCT sample FROM (SELECT {key} FROM {quote(table)} GROUP BY {key} HAVING count(*) > 1)"
-    message = f"several files for one {part or 'slot'} of {slot!r}; narrow it with where:, or say layers or instances"
+    what = " and ".join(parts) or "slot"
+    message = f"several files for one {what} of {slot!r}; narrow it with where:, or say layers, slices or instances"
     work.drop_samples(several, "several_files", message)

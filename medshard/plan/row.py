@@ -20,6 +20,7 @@ class MediaRef:
         size_bytes: as listed.
         layer: for masks in several files, the layer of this one.
         channel: for volumes in several files, the channel of this one.
+        slice: for files of one slice each, which slice this one is.
     """
 
     slot: str
@@ -27,6 +28,7 @@ class MediaRef:
     size_bytes: int
     layer: str | None = None
     channel: str | None = None
+    slice: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ PLAN_SCHEMA = pa.schema(
                         ("size_bytes", pa.int64()),
                         ("layer", pa.string()),
                         ("channel", pa.string()),
+                        ("slice", pa.string()),
                     ]
                 )
             ),

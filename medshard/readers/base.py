@@ -145,12 +145,22 @@ class Mask:
         layers: the name of each channel of a layered volume mask, empty for a label map.
         affine_ijk_to_ras: (4, 4); None when unknown.
         space: axes of space: 2 or 3.
+        names: what the file itself calls the region of each value, where it names them: a segment's coded type, an
+            ROI's name. The region of value v is where any channel equals v. Empty where values are all there is.
+        fraction: what values from 0 to ``fraction_maximum`` are shares of: the probability that the voxel belongs to
+            the channel's part, or how much of the voxel it fills. None of masks that hold no fractions.
+        fraction_maximum: the value that means 1.
+        notes: what was decided on the way and belongs in the report.
     """
 
     labels: Array
     layers: tuple[str, ...] = ()
     affine_ijk_to_ras: Affine | None = None
     space: Literal[2, 3] = 3
+    names: dict[int, str] = field(default_factory=dict)
+    fraction: Literal["probability", "occupancy"] | None = None
+    fraction_maximum: int | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

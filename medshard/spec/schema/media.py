@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from medshard.spec.schema.base import Column, Evidence, Expression, Name, Node, SourceName
 
-__all__ = ["Absence", "ChannelFiles", "MediaSlot", "Renditions", "Unit"]
+__all__ = ["Absence", "ChannelFiles", "Contours", "MediaSlot", "Renditions", "SliceFiles", "Unit"]
 
 Absence = Literal["absent", "not_annotated", "missing", "error"]
 """What nothing means: looked for and not there, never looked for, lost, or a mistake. It has no default."""
@@ -22,6 +22,34 @@ class ChannelFiles(Node):
     of: Expression
     order: Annotated[list[str], Field(min_length=1)]
     no_file: Absence
+
+
+class SliceFiles(Node):
+    """A volume or a mask in files of one slice each.
+
+    Attributes:
+        of: the slice that a file holds. A stack of pictures is ordered by it as a number; a DICOM series is ordered by
+            its positions, and a mask by its image: there it only says which slice is which.
+        no_file: of masks: what a slice of the image without a file means; without it such a sample is refused.
+    """
+
+    of: Expression
+    no_file: Literal["absent", "not_annotated", "error"] | None = None
+
+
+class Contours(Node):
+    """How contours (RTSTRUCT) become voxels; what is not said is refused or as the DICOM standard has it.
+
+    Attributes:
+        off_plane: contours between two slices are refused, or drawn on the nearest.
+        outside: contours above or below all slices of the image are refused, or left out.
+        overlap: where contours of one structure lie over one another, an even number of them is outside
+            (``even_odd``: a contour in a contour is a hole), or all is inside (``union``).
+    """
+
+    off_plane: Literal["refuse", "nearest"] = "refuse"
+    outside: Literal["refuse", "leave_out"] = "refuse"
+    overlap: Literal["even_odd", "union"] = "even_odd"
 
 
 def _halving(factor: int) -> int:
@@ -60,6 +88,10 @@ class MediaSlot(Node):
         foreground: which stored values are the object, such as ``> 0`` or ``= 255``; without it, values are labels.
         channel: for masks whose values stand in one channel of a colour picture: its index.
         like: the slot whose grid this one has; checked.
+        grid: for masks with ``like``: a mask on another grid is refused, as without the line, or resampled onto the
+            image's grid (nearest voxel, by both affines).
+        slices: files of one slice each; see ``SliceFiles``.
+        contours: how the contours of a structure set are drawn; see ``Contours``.
         channels: channels of a volume in several files.
         units: what the values are where the files cannot say it; a table by modality is not needed, one word is.
         spacing_yx_um: distance of pixel centres in micrometres, where no header has it; needs evidence.
@@ -82,6 +114,9 @@ class MediaSlot(Node):
     foreground: Annotated[str, Field(pattern=r"^(=|!=|<|<=|>|>=) *-?\d+(\.\d+)?$")] | None = None
     channel: Annotated[int, Field(ge=0, le=3)] | None = None
     like: Name | None = None
+    grid: Literal["refuse", "resample"] | None = None
+    slices: SliceFiles | None = None
+    contours: Contours | None = None
     channels: ChannelFiles | None = None
     units: Unit | None = None
     spacing_yx_um: tuple[float, float] | None = None
@@ -94,10 +129,24 @@ class MediaSlot(Node):
 
     @model_validator(mode="after")
     def _coherent(self) -> MediaSlot:
-        only_masks = {"layers": self.layers, "instances": self.instances, "foreground": self.foreground}
+        only_masks = {
+            "layers": self.layers,
+            "instances": self.instances,
+            "foreground": self.foreground,
+            "grid": self.grid,
+            "contours": self.contours,
+        }
         wrong = [name for name, value in only_masks.items() if value is not None and self.kind != "mask"]
         if wrong:
             raise ValueError(f"{', '.join(wrong)}: only for kind: mask, this slot is kind: {self.kind}")
+        if self.grid is not None and self.like is None:
+            raise ValueError("grid: says how the mask comes onto the grid of its image; name that with like:")
+        if self.slices is not None and self.kind == "image":
+            raise ValueError("slices: for kind: volume and kind: mask, this slot is kind: image")
+        if self.slices is not None and self.kind == "mask" and self.like is None:
+            raise ValueError("slices of a mask are paired with those of its image; name that with like:")
+        if self.slices is not None and self.instances is not None:
+            raise ValueError("slices and instances exclude each other: a file is a slice or an instance")
         if self.renditions is not None and self.kind != "image":
             raise ValueError(f"renditions: only for kind: image, this slot is kind: {self.kind}")
         if self.jpeg is not None and self.kind != "image":

@@ -29,10 +29,13 @@ __all__ = [
 
 
 class ConceptRef(Node):
-    """A concept with a side. ``side_frame`` says whose side: the patient's or the picture's."""
+    """A concept with a side. ``side_frame`` says whose side: the patient's or the picture's.
+
+    In ``match``, ``{1}`` stands for the first group of the pattern, in the concept and in the side.
+    """
 
     concept: str
-    side: Literal["left", "right", "both", "midline"] | None = None
+    side: Literal["left", "right", "both", "midline", "{1}", "{2}"] | None = None
     side_frame: Literal["patient", "image"] | None = None
 
     @model_validator(mode="after")
@@ -204,6 +207,20 @@ Measure = Literal["area", "volume", "axial_diameter", "longest_diameter", "exten
 """What is measured of a mask's regions: ``area`` in a plane, the others in a volume."""
 
 
+class LeftIsLeft(Node):
+    """How many samples may have a left part that lies at the patient's right.
+
+    Every sample of a mask whose sides are mapped is compared, also without this line: then none may.
+
+    Attributes:
+        at_most: so many may, such as patients whose organs are mirrored or have crossed over.
+        reason: why they do.
+    """
+
+    at_most: Annotated[int, Field(ge=1)]
+    reason: str
+
+
 class MaskClassFact(_Mapped):
     """The classes of a mask: its values, or its layers.
 
@@ -214,6 +231,7 @@ class MaskClassFact(_Mapped):
         unions: concept → the values that make it up.
         boxes: whether each connected part, or each class, is also a region with a box.
         measures: what is measured of each class; all that the grid and the unit allow when left out.
+        left_is_left: samples in which left and right may be the other way round; see ``LeftIsLeft``.
     """
 
     kind: Literal["mask_classes"]
@@ -223,6 +241,7 @@ class MaskClassFact(_Mapped):
     unions: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
     boxes: Literal["component", "class", "none"] = "class"
     measures: list[Measure] = list(get_args(Measure))
+    left_is_left: LeftIsLeft | None = None
     covers: Covers
 
 

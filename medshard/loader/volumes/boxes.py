@@ -9,15 +9,10 @@ import numpy as np
 
 from medshard.augment.volume import VolumeGeometry
 from medshard.augment.volume.geometry import compose
-from medshard.errors import LoaderError
-from medshard.loader.selection import MediumLine
-from medshard.readers.base import Affine, Array
+from medshard.readers.base import Array
 from medshard.volumes import VolumeReader
 
-__all__ = ["Box", "check_same_grid", "read_box", "wanted_box"]
-
-_SAME_GRID_MM = 1e-3
-"""By which the corners of two grids may differ and still be one: affines go through float32 in NIfTI headers."""
+__all__ = ["Box", "read_box", "wanted_box"]
 
 
 @dataclass(frozen=True)
@@ -77,21 +72,3 @@ def read_box(reader: VolumeReader, box: Box) -> Array:
     leading = reader.layout(box.level).shape[:-3]
     found = reader.read_crop((0,) * len(leading) + box.start_zyx, leading + box.size_zyx, level=box.level)
     return found.reshape(-1, *box.size_zyx)
-
-
-def check_same_grid(
-    medium: MediumLine, affine: Affine | None, shape_zyx: tuple[int, ...], other: MediumLine, of_other: Affine | None
-) -> None:
-    """What is delivered together lies on one grid.
-
-    Raises:
-        LoaderError: it does not.
-    """
-    same = tuple(other.shape[-3:]) == tuple(shape_zyx)
-    if same and affine is not None and of_other is not None:
-        ends = np.array([[0, 0, 0, 1], [*shape_zyx[::-1], 1]], np.float64)
-        same = bool(np.abs((affine - of_other) @ ends.T).max() < _SAME_GRID_MM)
-    if not same:
-        raise LoaderError(
-            f"{other.slot} lies on another grid than {medium.slot}; have the build resample it to the other's"
-        )

@@ -20,14 +20,16 @@ from medshard.augment.volume.draws import PlacedDraws
 from medshard.errors import LoaderError
 from medshard.loader.conversation import ItemText
 from medshard.loader.counter import uniform, uniform_u64
-from medshard.loader.selection import ItemLine
+from medshard.loader.selection import ItemLine, MediumLine
+from medshard.readers.base import Affine
 from medshard.record.conversation import Keeps
 from medshard.volumes.foreground import Foreground
 
-__all__ = ["CropPlan", "UnitDraws", "allowed_of", "draw_crop", "shape_zyx_of"]
+__all__ = ["CropPlan", "UnitDraws", "allowed_of", "counts_of_windows", "draw_crop", "seen_box", "shape_zyx_of"]
 
 _SALT_CROPS = 16  # keeps the uses of one seed apart
-_ATTEMPTS = 10
+_ATTEMPTS = 10  # as for pictures
+_ROUNDING = 1e-6  # of a voxel
 
 
 @dataclass(frozen=True)
@@ -95,37 +97,48 @@ def draw_crop(
     draws: UnitDraws,
     channels: tuple[bool, ...],
     foreground: Foreground | None,
+    affine_ijk_to_ras: Affine | None,
 ) -> CropPlan:
     """Draw one crop under what its item's text allows.
 
     Args:
         channels: of each channel, whether the sample has it.
         foreground: index of its mask, for crops that are drawn from it.
+        affine_ijk_to_ras: of the volume.
 
     Raises:
-        LoaderError: the item is no volume, or a spacing is needed and unknown.
+        LoaderError: the item is no volume, or a spacing or an affine is needed and unknown.
     """
     assert line.picture is not None
     shape = shape_zyx_of(line.picture.axes, line.picture.shape, line.key)
-    spacing = line.picture.spacing_mm[-3:] if line.picture.spacing_mm is not None else None
-    spacing_zyx_mm = (spacing[0], spacing[1], spacing[2]) if spacing is not None else None
-    allowed = allowed_of(text.keeps)
+    spacing_zyx_mm = _spacing_of(line.picture)
     number = draws.crop if compiled.grid is not None else None
-    if allowed.move:
+    allowed = allowed_of(text.keeps)
+    cited = [box.in_voxels(affine_ijk_to_ras) for box in text.boxes_3d]
+    attempts = [replace(draws, attempt=attempt) for attempt in range(_ATTEMPTS)]
+    if not allowed.move:
+        attempts = []  # nothing may be cut off
+    elif text.keeps.crop != "regions" or not cited:
+        attempts = attempts[:1]
+    for drawn in attempts:
         geometry = draw_volume(
             compiled,
             shape,
-            draws,
+            drawn,
             spacing_zyx_mm=spacing_zyx_mm,
             foreground=foreground,
             window=number,
             allowed=allowed,
         )
+        if len(attempts) == 1 or all(_inside(geometry, low, high) for low, high in cited):
+            break
     else:
-        # Nothing may be cut off, so all of it is brought to the size.
-        whole = replace(compiled, spacing=None, crop=_whole(compiled))
-        geometry = draw_volume(whole, shape, draws, allowed=allowed)
-    steps = draw_steps(compiled, draws, len(channels), intensity=text.keeps.intensity == "free")
+        # All of the volume, brought to the size.
+        crop = Resize3D(compiled.crop.size, compiled.crop.outside, compiled.crop.mask_outside)
+        whole = replace(compiled, spacing=None, crop=crop)
+        geometry = draw_volume(whole, shape, draws, allowed=replace(allowed, move=False))
+    if cited:
+        geometry = replace(geometry, elastic=None)  # boxes are written by the affine map alone
     present = channels
     if compiled.dropout is not None:
         place, dropout = compiled.dropout
@@ -134,7 +147,30 @@ def draw_crop(
     if compiled.grid is not None and number is not None:
         volume = compiled.grid_shape(shape, spacing_zyx_mm)
         start = compiled.grid.starts(volume)[number]
+    steps = draw_steps(compiled, draws, len(channels), intensity=text.keeps.intensity == "free")
     return CropPlan(geometry, tuple(steps), present, start, volume)
+
+
+def seen_box(
+    geometry: VolumeGeometry, low_zyx: NDArray[np.float64], high_zyx: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The hull of a box of the stored volume in a crop: lowest and highest (z, y, x), in voxel indices of the crop."""
+    corners = np.stack(np.meshgrid(*np.stack([low_zyx, high_zyx], 1), indexing="ij"), -1).reshape(-1, 3)
+    matrix = geometry.delivered_from_stored
+    found = corners[:, ::-1] @ matrix[:, :3].T + matrix[:, 3]
+    return found.min(0)[::-1], found.max(0)[::-1]
+
+
+def _inside(geometry: VolumeGeometry, low_zyx: NDArray[np.float64], high_zyx: NDArray[np.float64]) -> bool:
+    low, high = seen_box(geometry, low_zyx, high_zyx)
+    return bool((low >= -0.5 - _ROUNDING).all() and (high <= np.array(geometry.size_zyx) - 0.5 + _ROUNDING).all())
+
+
+def _spacing_of(medium: MediumLine) -> tuple[float, float, float] | None:
+    if medium.spacing_mm is None:
+        return None
+    z, y, x = medium.spacing_mm[-3:]
+    return z, y, x
 
 
 def allowed_of(keeps: Keeps) -> Allowed:
@@ -142,11 +178,6 @@ def allowed_of(keeps: Keeps) -> Allowed:
     return Allowed(
         mirror=keeps.mirror == "free", turn=keeps.rotate == "free", move=keeps.crop not in ("refuse", "recount")
     )
-
-
-def _whole(compiled: CompiledVolume) -> Resize3D:
-    crop = compiled.crop
-    return Resize3D(crop.size, crop.outside, crop.mask_outside)
 
 
 def counts_of_windows(compiled: CompiledVolume, lines: list[ItemLine]) -> NDArray[np.int64]:
@@ -160,8 +191,6 @@ def counts_of_windows(compiled: CompiledVolume, lines: list[ItemLine]) -> NDArra
     for place, line in enumerate(lines):
         if line.picture is None:
             continue
-        spacing = line.picture.spacing_mm
         shape = shape_zyx_of(line.picture.axes, line.picture.shape, line.key)
-        spacing_zyx_mm = (spacing[-3], spacing[-2], spacing[-1]) if spacing is not None else None
-        found[place] = len(compiled.grid.starts(compiled.grid_shape(shape, spacing_zyx_mm)))
+        found[place] = len(compiled.grid.starts(compiled.grid_shape(shape, _spacing_of(line.picture))))
     return found

@@ -31,7 +31,7 @@ def window_weights(size_zyx: Sequence[int], sigma: float = 0.125) -> NDArray[np.
         from_middle = np.arange(edge) - (edge - 1) / 2
         along = np.exp(-0.5 * (from_middle / (sigma * edge)) ** 2) if math.isfinite(sigma) else np.ones(edge)
         weights = weights[..., None] * along
-    return np.maximum(weights / weights.max(), _LEAST).astype(np.float32)
+    return np.asarray(np.maximum(weights / weights.max(), _LEAST), np.float32)
 
 
 def stitch(
@@ -59,7 +59,8 @@ def stitch(
         ends = [(max(0, s), min(n, s + e)) for s, n, e in zip(start, shape_zyx, weights.shape, strict=True)]
         there = tuple(slice(low, high) for low, high in ends)
         own = tuple(slice(low - s, high - s) for (low, high), s in zip(ends, start, strict=True))
-        total[(slice(None), *there)] += values[(slice(None), *own)] * weights[own]
+        for channel, given in zip(total, values, strict=True):
+            channel[there] += given[own] * weights[own]
         share[there] += weights[own]
     if total is None or not share.min() > 0:
         raise LoaderError("stitch: there are voxels that no window has; say all windows of the grid")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from medshard.facts.places import WITHIN
 from medshard.record.conversation import Answer
 from medshard.record.facts import LabelFact, MeasureFact, RegionFact, RelationFact
-from medshard.tasks.base import Draft, View, in_each
+from medshard.tasks.base import LANGUAGES, Draft, View, in_each
 from medshard.tasks.words import Number, Spacing
 
 __all__ = ["TASK", "written"]
@@ -97,7 +97,10 @@ class MeasurementTask:
         by_id = {fact.id: fact for fact in view.sample.facts}
         for fact in view.sample.facts:
             if isinstance(fact, RelationFact) and fact.concept == WITHIN and fact.subject == region.id:
-                yield self._organ(view, label, fact, by_id[fact.object or ""].concept or "")
+                organ = by_id[fact.object or ""].concept or ""
+                # A kidney tumour gives its organ away.
+                if all(view.word(organ, lang) not in view.word(label.concept or "", lang) for lang in LANGUAGES):
+                    yield self._organ(view, label, fact, organ)
 
     def _organ(self, view: View, label: LabelFact, fact: RelationFact, organ: str) -> Draft:
         return Draft(

@@ -46,6 +46,7 @@ SETS = {
     "dcmqi-seg": "dcmqi",
     "dicompyler-rt": "dicompyler_rt",
     "totalsegmentator-ref": "totalsegmentator_ref",
+    "totalsegmentator-dicom-labels": "totalsegmentator_ref",
 }
 """Shipped specs that are built whole, and the reference set of each; kits19 is built in part, see test_kits19."""
 

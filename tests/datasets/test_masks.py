@@ -123,13 +123,13 @@ def test_a_folder_of_binary_masks_becomes_one_label_map(built: Get) -> None:
 
 
 def test_a_nifti_mask_of_a_dicom_series_lies_where_simpleitk_puts_it(built: Get) -> None:
-    made = built("totalsegmentator-ref")
-    (sample,) = [sample for sample in made.corpus if sample.record.dataset == "totalsegmentator-dicom"]
+    made = built("totalsegmentator-dicom-labels")
+    (sample,) = made.corpus
     assert sample.medium("mask").derived_from is None
-    assert sample.medium("mask").shape == sample.medium("image").shape
+    assert sample.medium("mask").shape == sample.medium("ct").shape
     mask = SimpleITK.ReadImage(str(made.data / "example_seg_dicom.nii.gz"))
-    affine = np.diag([-1.0, -1, 1, 1]) @ np.array(sample.medium("image").affine_ijk_to_ras)
-    like = SimpleITK.GetImageFromArray(np.zeros(sample.medium("image").shape, np.uint8))
+    affine = np.diag([-1.0, -1, 1, 1]) @ np.array(sample.medium("ct").affine_ijk_to_ras)
+    like = SimpleITK.GetImageFromArray(np.zeros(sample.medium("ct").shape, np.uint8))
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     like.SetSpacing(spacing.tolist())
     like.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
@@ -139,10 +139,11 @@ def test_a_nifti_mask_of_a_dicom_series_lies_where_simpleitk_puts_it(built: Get)
 
 
 def test_left_is_left_in_every_pair_of_three_segmentations(built: Get) -> None:
-    counts = {build.slug: build.counts["sides"] for build in built("totalsegmentator-ref").builds}
+    builds = [*built("totalsegmentator-ref").builds, *built("totalsegmentator-dicom-labels").builds]
+    counts = {build.slug: build.counts["sides"] for build in builds}
     assert {slug: sum("agrees" in name for name in told) for slug, told in counts.items()} == {
         "totalsegmentator-label-map": 18,
-        "totalsegmentator-dicom": 9,
+        "totalsegmentator-dicom-labels": 9,
         "totalsegmentator-folder": 11,
     }
     assert not any("contradicts" in name for told in counts.values() for name in told)

@@ -50,12 +50,14 @@ def unit_of(slot: str, spec: MediaSlot, found: str | None, modality: str | None 
 
 
 def with_stated(slot: str, spec: MediaSlot, refs: Sequence[MediaRef], volume: Volume) -> Volume:
-    """The volume with the rescale and the distances that columns state.
+    """The volume with the order of axes that the spec states, and the rescale and distances that columns state.
 
     Raises:
         ReadError: a cell is no number, or differs between the files of the volume.
         GeometryError: a distance is not positive.
     """
+    if spec.axes is not None and spec.axes != "ZYX":
+        volume = _turned(volume, spec.axes)
     rows = {ref.stated for ref in refs}
     if rows == {None}:
         return volume
@@ -64,7 +66,7 @@ def with_stated(slot: str, spec: MediaSlot, refs: Sequence[MediaRef], volume: Vo
         raise ReadError(message, error_class="contradiction")
     (cells,) = rows
     assert cells is not None
-    values = {name: _number(slot, name, cell) for name, cell in zip(STATED, cells, strict=True) if cell is not None}
+    values = {name: _number(slot, name, cell) for name, cell in zip(STATED, cells, strict=True) if cell}
     missing = [name for name in _wanted(spec) if name not in values]
     if missing:
         raise ReadError(f"{slot}: the column for {missing[0]} is empty", error_class="empty_cell")
@@ -75,6 +77,19 @@ def with_stated(slot: str, spec: MediaSlot, refs: Sequence[MediaRef], volume: Vo
         steps = (values["spacing_z"] * to_mm, values["spacing_y"] * to_mm, values["spacing_x"] * to_mm)
         volume = _spaced(slot, volume, steps)
     return volume
+
+
+def _turned(volume: Volume, axes: str) -> Volume:
+    """Stored axes into the order ZYX; the affine's columns go along."""
+    order = [axes.index(letter) for letter in "ZYX"]
+    leading = volume.voxels.ndim - 3
+    voxels = volume.voxels.transpose(*range(leading), *(leading + place for place in order))
+    affine = volume.affine_ijk_to_ras
+    if affine is not None:
+        columns = [2 - place for place in reversed(order)]
+        affine = affine[:, [*columns, 3]]
+    uids = volume.sop_instance_uids if axes[0] == "Z" else ()
+    return replace(volume, voxels=np.ascontiguousarray(voxels), affine_ijk_to_ras=affine, sop_instance_uids=uids)
 
 
 def _wanted(spec: MediaSlot) -> tuple[str, ...]:

@@ -130,7 +130,7 @@ def _nested(work: Work) -> pa.Table:
     said = work.session.table("SELECT * FROM _said LIMIT 0").column_names
     columns = ", ".join(
         f"min({quote(name)}) AS {quote(name)}" if name in said else f"NULL::VARCHAR AS {quote(name)}"
-        for name in ("key", "split", "fold", "patient", "study", "sex", "age_years")
+        for name in ("key", "split", "fold", "patient", "study", "exam_date", "sex", "age_years")
     )
     file, row = (quote(within(work.base, column)) for column in (FILE_COLUMN, ROW_COLUMN))
     return work.session.table(

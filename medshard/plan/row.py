@@ -65,6 +65,7 @@ class PlannedSample:
         fold: fold of cross-validation, if the source has folds.
         group: token of the patient, or of what is at most one patient; None when unknown.
         study: token of the study within the group.
+        day: days from the group's first exam; None when unknown.
         sex, age_years: of the subject, raw.
         file, row: the (first) source row that makes the sample.
         media: files, slot by slot.
@@ -76,6 +77,7 @@ class PlannedSample:
     fold: str | None
     group: str | None
     study: str | None
+    day: int | None
     sex: str | None
     age_years: str | None
     file: str
@@ -106,6 +108,7 @@ PLAN_SCHEMA = pa.schema(
         ("fold", pa.string()),
         ("group", pa.string()),
         ("study", pa.string()),
+        ("day", pa.int64()),
         ("sex", pa.string()),
         ("age_years", pa.string()),
         ("file", pa.string()),

@@ -104,6 +104,9 @@ class MediaSlot(Node):
             file that says another unit is refused. For PET in DICOM, ``suv`` is computed where the file has all that
             it takes.
         rescale: for volumes: slope and intercept from columns, where no header has them; needs evidence.
+        axes: for volumes: what the stored axes are, from the slowest, where a format or a vendor has its own order; the
+            volume is stored as ZYX. Of an OCT stack, Z are its B-scans, Y depth, X the place along a scan. Needs
+            evidence.
         spacing_zyx_mm: for volumes: distance of voxel centres, as expressions, where no header has it or the header's
             is known to be wrong; needs evidence. Directions stay the file's.
         spacing_zyx_um: the same in micrometres.
@@ -135,6 +138,7 @@ class MediaSlot(Node):
     channels: ChannelFiles | None = None
     units: Unit | None = None
     rescale: Rescale | None = None
+    axes: Literal["ZYX", "ZXY", "YZX", "YXZ", "XZY", "XYZ"] | None = None
     spacing_zyx_mm: tuple[Expression, Expression, Expression] | None = None
     spacing_zyx_um: tuple[Expression, Expression, Expression] | None = None
     uneven_slices: Literal["refuse", "resample"] | None = None
@@ -173,6 +177,7 @@ class MediaSlot(Node):
         if self.layers is not None and self.instances is not None:
             raise ValueError("layers and instances exclude each other: a file is a layer or an instance")
         only_volumes = {
+            "axes": self.axes,
             "rescale": self.rescale,
             "spacing_zyx_mm": self.spacing_zyx_mm,
             "spacing_zyx_um": self.spacing_zyx_um,
@@ -184,8 +189,9 @@ class MediaSlot(Node):
         spacings = (self.spacing_yx_um, self.spacing_yx_mm, self.spacing_zyx_um, self.spacing_zyx_mm)
         if any(spacings) and self.evidence is None:
             raise ValueError("a spacing needs evidence: seen, code, page, recall or unknown")
-        if self.rescale is not None and self.evidence is None:
-            raise ValueError("a rescale needs evidence: seen, code, page, recall or unknown")
+        for name, value in (("rescale", self.rescale), ("axes", self.axes)):
+            if value is not None and self.evidence is None:
+                raise ValueError(f"{name}: needs evidence: seen, code, page, recall or unknown")
         if sum(spacing is not None for spacing in spacings) > 1:
             raise ValueError("give one of spacing_yx_um, spacing_yx_mm, spacing_zyx_um, spacing_zyx_mm")
         return self

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from medshard.families.image_rule import ImageRule
+from medshard.families.image_rule import ImageRule, VideoRule
 from medshard.record.conversation import Block, MediaBlock, RegionBlock, TimeBlock
 from medshard.record.facts import Fact, IntervalFact, RegionFact
 
@@ -29,6 +29,9 @@ class Delivered:
     Attributes:
         width, height: pixels.
         moved: the map of points (n, 2) where an elastic displacement is on the way; it replaces the affine one.
+        pictures: of a volume, how many are delivered, or None where none is; a video's frames count as one.
+        video: they are frames of a video.
+        of_volume: of a volume, the box x0 y0 x1 y1 of its picture in which a region's 3D box is seen.
     """
 
     width: int
@@ -40,6 +43,9 @@ class Delivered:
     shear_x: float = 0.0
     shear_y: float = 0.0
     moved: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    pictures: int | None = None
+    video: bool = False
+    of_volume: Callable[[RegionFact], tuple[float, float, float, float]] | None = None
 
     def points(self, points_xy: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
         """Stored points in delivered pixels; they may lie outside of the picture."""
@@ -81,10 +87,12 @@ class Family(Protocol):
     Attributes:
         name: as in ``Loader(family=...)``.
         image: what becomes of pictures; None where the transform alone says it.
+        video: what becomes of the frames of a video; None where the family takes none by a rule.
     """
 
     name: str
     image: ImageRule | None
+    video: VideoRule | None
 
     def media(self, block: MediaBlock) -> str:
         """The placeholder of a medium."""
@@ -119,7 +127,7 @@ def render_blocks(
     pieces: list[str] = []
     for block in blocks:
         if isinstance(block, MediaBlock):
-            pieces.append(family.media(block) + "\n")
+            pieces.append(_media(block, family, delivered.get(block.slot)))
         elif isinstance(block, RegionBlock):
             pieces.append(", ".join(_region(by_id[fact], family, delivered) for fact in block.facts))
         elif isinstance(block, TimeBlock):
@@ -129,12 +137,24 @@ def render_blocks(
     return "".join(pieces)
 
 
+def _media(block: MediaBlock, family: Family, seen: Delivered | None) -> str:
+    """A placeholder each picture; of a volume as it is delivered, whatever the text calls it."""
+    if seen is None or seen.pictures is None:
+        return family.media(block) + "\n"
+    shown = block.model_copy(update={"as_": "video" if seen.video else "image"})
+    return (family.media(shown) + "\n") * seen.pictures
+
+
 def _region(region: Fact, family: Family, delivered: Mapping[str, Delivered]) -> str:
     if isinstance(region, RegionFact) and region.shape == "mask":
         return family.mask()
     if isinstance(region, RegionFact) and region.shape == "box" and isinstance(region.coords, list):
         seen = delivered[region.slots[0]]
         return family.box(seen.box([float(edge) for edge in region.coords]), seen)  # type: ignore[arg-type]
+    if isinstance(region, RegionFact) and region.shape == "box3d":
+        seen = delivered[region.slots[0]]
+        if seen.of_volume is not None:
+            return family.box(seen.box(seen.of_volume(region)), seen)
     raise ValueError(f"the fact {region.id} is no box and no mask, so it cannot be written as a place")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from medshard.families.base import Delivered
-from medshard.families.image_rule import ImageRule
+from medshard.families.image_rule import ImageRule, VideoRule
 from medshard.record.conversation import MediaBlock
 
 __all__ = ["FAMILY", "PlainFamily"]
@@ -16,6 +16,7 @@ class PlainFamily:
 
     name: str = "plain"
     image: ImageRule | None = None
+    video: VideoRule | None = None
 
     def media(self, block: MediaBlock) -> str:
         """The tag that LLaVA-style readers count."""

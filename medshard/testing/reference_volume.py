@@ -159,7 +159,7 @@ def reference_mask(
 
 def reference_steps(crop: Array, steps: Sequence[DrawnStep]) -> Array:
     """(C, D, H, W) after the steps, a channel each."""
-    out = np.asarray(crop, np.float64).copy()
+    out: Array = np.array(crop, np.float64)
     for step in steps:
         for channel in range(len(out)):
             changed, *params = step.params[channel].tolist()

@@ -62,6 +62,19 @@ class Foreground:
     boxes_zyx: NDArray[np.int32]
     points_zyx: list[NDArray[np.int32]]
 
+    def voxel(self, uniform: float) -> tuple[int, int, int] | None:
+        """One of the kept voxels, every value as likely as any other; None where nothing is marked.
+
+        Args:
+            uniform: a number in [0, 1).
+        """
+        if not len(self.values):
+            return None
+        value, share = divmod(uniform * len(self.values), 1.0)
+        points = self.points_zyx[int(value)]
+        z, y, x = points[int(share * len(points))].tolist()
+        return z, y, x
+
     def to_table(self, key: str, slot: str, grid_zyx: tuple[int, ...]) -> pa.Table:
         """Its rows of the index."""
         grid = np.asarray(grid_zyx, np.int64)

@@ -28,10 +28,13 @@ __all__ = [
 
 
 class ConceptRef(Node):
-    """A concept with a side. ``side_frame`` says whose side: the patient's or the picture's."""
+    """A concept with a side. ``side_frame`` says whose side: the patient's or the picture's.
+
+    In ``match``, ``{1}`` stands for the first group of the pattern, in the concept and in the side.
+    """
 
     concept: str
-    side: Literal["left", "right", "both", "midline"] | None = None
+    side: Literal["left", "right", "both", "midline", "{1}", "{2}"] | None = None
     side_frame: Literal["patient", "image"] | None = None
 
     @model_validator(mode="after")
@@ -201,6 +204,20 @@ class BoxFact(_Mapped):
         return self
 
 
+class LeftIsLeft(Node):
+    """How many samples may have a left part that lies at the patient's right.
+
+    Every sample of a mask whose sides are mapped is compared, also without this line: then none may.
+
+    Attributes:
+        at_most: so many may, such as patients whose organs are mirrored or have crossed over.
+        reason: why they do.
+    """
+
+    at_most: Annotated[int, Field(ge=1)]
+    reason: str
+
+
 class MaskClassFact(_Mapped):
     """The classes of a mask: its values, or its layers.
 
@@ -210,6 +227,7 @@ class MaskClassFact(_Mapped):
         ignore: values that say nothing either way.
         unions: concept → the values that make it up.
         boxes: whether each connected part, or each class, is also a region with a box.
+        left_is_left: samples in which left and right may be the other way round; see ``LeftIsLeft``.
     """
 
     kind: Literal["mask_classes"]
@@ -218,6 +236,7 @@ class MaskClassFact(_Mapped):
     ignore: list[int] = []
     unions: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
     boxes: Literal["component", "class", "none"] = "class"
+    left_is_left: LeftIsLeft | None = None
     covers: Covers
 
 

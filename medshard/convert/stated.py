@@ -10,7 +10,7 @@ import numpy as np
 from medshard.convert.slot_media import UNITS
 from medshard.errors import GeometryError, ReadError
 from medshard.plan.row import STATED, MediaRef
-from medshard.readers.base import Volume, VolumeOptions
+from medshard.readers.base import Array, Volume, VolumeOptions
 from medshard.readers.rescale import rescaled
 from medshard.spec.schema import MediaSlot
 
@@ -114,6 +114,7 @@ def _rescaled(slot: str, volume: Volume, factors: tuple[float, float]) -> Volume
     if volume.unit is not None:
         message = f"{slot}: the spec rescales values whose unit the file states ({volume.unit})"
         raise ReadError(message, error_class="unit_differs")
+    voxels: Array
     if volume.voxels.dtype.kind == "f":
         voxels = (volume.voxels.astype(np.float64) * factors[0] + factors[1]).astype(np.float32)
     else:

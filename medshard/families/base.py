@@ -34,6 +34,7 @@ class Delivered:
         spacing_mm: distance of delivered pixel centres across and down, and of planes where there are several; None
             where it follows from the stored spacing and the map.
         of_volume: of a volume, the box x0 y0 x1 y1 of its picture in which a region's 3D box is seen.
+        in_crop: of a crop in 3D, the box x0 y0 z0 x1 y1 z1 in which a region's 3D box is seen.
     """
 
     width: int
@@ -49,6 +50,7 @@ class Delivered:
     video: bool = False
     spacing_mm: tuple[float, ...] | None = None
     of_volume: Callable[[RegionFact], tuple[float, float, float, float]] | None = None
+    in_crop: Callable[[RegionFact], tuple[float, ...]] | None = None
 
     def spaced_mm(self, stored_xy_mm: Sequence[float]) -> tuple[float, float]:
         """Distance of delivered pixel centres across and down, of stored ones that are so far apart."""
@@ -109,6 +111,10 @@ class Family(Protocol):
 
     def box(self, box: tuple[float, float, float, float], delivered: Delivered) -> str:
         """A box in delivered pixels, as the family writes it."""
+        ...
+
+    def box3d(self, box: tuple[float, ...]) -> str:
+        """A box x0 y0 z0 x1 y1 z1 in voxels of a delivered crop, as the family writes it."""
         ...
 
     def mask(self) -> str:
@@ -173,6 +179,8 @@ def _region(region: Fact, family: Family, delivered: Mapping[str, Delivered]) ->
         seen = delivered[region.slots[0]]
         if seen.of_volume is not None:
             return family.box(seen.box(seen.of_volume(region)), seen)
+        if seen.in_crop is not None:
+            return family.box3d(seen.in_crop(region))
     raise ValueError(f"the fact {region.id} is no box and no mask, so it cannot be written as a place")
 
 

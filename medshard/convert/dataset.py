@@ -18,6 +18,7 @@ from medshard.convert.context import BuildContext
 from medshard.convert.options import BuildOptions
 from medshard.convert.pool import run_units
 from medshard.convert.series import series_told
+from medshard.convert.sides import check_sides
 from medshard.convert.unit import UnitResult, is_done
 from medshard.convert.versions import writer_versions
 from medshard.errors import MedshardError, PlanError, Problem
@@ -171,6 +172,8 @@ def _run(
             raise MedshardError(
                 f"{len(failed)} samples could not be read, --max-failures allows {allowed}; the last: {last}"
             )
+        if result.swapped_sides:
+            check_sides(context.loaded, list(results.values()))
 
     missing = []
     for unit in units:

@@ -15,7 +15,7 @@ from medshard.errors import GeometryError, ReadError
 from medshard.plan.row import MediaRef
 from medshard.readers import format_of, loaded, read_image, read_volume
 from medshard.readers.base import Array, Blob, Mask, Volume, VolumeOptions
-from medshard.readers.dicom import dicom_header
+from medshard.readers.dicom import dicom_header, open_header
 from medshard.readers.grid import Grid
 from medshard.readers.limits import MAX_FRAMES, check_volume
 
@@ -48,7 +48,7 @@ def stacked_volume(
     blobs = [loaded(blob) for blob in blobs]
     if format_of(blobs[0]) == "dicom":
         volume = read_volume(blobs, options)
-        uids = [dicom_header(blob)["SOPInstanceUID"] for blob in blobs]
+        uids = [dicom_header(open_header(blob))["SOPInstanceUID"] for blob in blobs]
         name_of = {str(uid): name for uid, name in zip(uids, names, strict=True)}
         return volume, tuple(name_of.get(uid, "") for uid in volume.sop_instance_uids)
     if any(not name.isdigit() for name in names):

@@ -14,21 +14,22 @@ from numpy.typing import NDArray
 from medshard.augment import Compiled, Operation, compile_operations
 from medshard.augment.program import DrawnValues
 from medshard.augment.steps import Step
-from medshard.corpus.corpus import Corpus
 from medshard.engine import BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
 from medshard.families import Family, ImageRule
 from medshard.families.base import Delivered
-from medshard.loader.batch import told_geometry
+from medshard.loader.batch import told_geometry, told_planes
 from medshard.loader.delivery import Delivery, NoPixels, StepItems, StepPixels
 from medshard.loader.fetch import fetch_there
 from medshard.loader.patches import BegunPatches, begin_patches, compile_for_rule, with_views
-from medshard.loader.pixels import BegunPixels, PixelPlan, begin_views, draw_items, read_planes, smallest_enough
-from medshard.loader.selection import MediumLine, Part, Selection
+from medshard.loader.pixels import BegunPixels, PixelPlan, VolumeSeen, begin_views, draw_items, smallest_enough
+from medshard.loader.planes import open_volumes, read_planes
+from medshard.loader.selection import ItemLine, MediumLine, Part, Selection
 from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
 from medshard.loader.values import draw_item_values
 from medshard.storage.base import Bytes
+from medshard.volumes import VolumeReader
 
 __all__ = ["PictureOptions", "deliver_pictures"]
 
@@ -61,18 +62,18 @@ def deliver_pictures(
     Raises:
         LoaderError: transform and options contradict each other, or items have pictures and nothing says their size.
     """
-    corpus, rule = selection.corpus, options.family.image
+    rule = options.family.image
     if rule is not None:
         compiled = _compile_for_family(transform or (), rule, options)
-        return FamilyPictures(corpus, compiled if selection.has_pictures else None, options, memory, stats, rule)
+        return FamilyPictures(selection, compiled if selection.has_pictures else None, options, memory, stats, rule)
     if transform is not None:
-        return SizedPictures(corpus, _compile(transform, options), options, memory, stats)
+        return SizedPictures(selection, _compile(transform, options), options, memory, stats)
     if selection.has_pictures:
         raise LoaderError(
             "the items have pictures: say transform=[...], such as [Resize((224, 224))] or "
             "[RandomResizedCrop(224), RandomHorizontalFlip()] of medshard.augment"
         )
-    return NoPixels()
+    return NoPixels(selection)
 
 
 def _compile(transform: Sequence[Operation], options: PictureOptions) -> Compiled:
@@ -116,23 +117,27 @@ class _Pictures(Delivery):
     """What sized pictures and those of families share: geometry is drawn, then what it needs is read."""
 
     def __init__(
-        self, corpus: Corpus, compiled: Compiled | None, options: PictureOptions, memory: SlotMemory, stats: Stats
+        self, selection: Selection, compiled: Compiled | None, options: PictureOptions, memory: SlotMemory, stats: Stats
     ) -> None:
-        self.corpus, self.compiled, self.options, self.memory, self.stats = corpus, compiled, options, memory, stats
+        self.selection, self.corpus = selection, selection.corpus
+        self.compiled, self.options, self.memory, self.stats = compiled, options, memory, stats
 
     def read(self, items: StepItems, executor: Executor) -> StepPixels:
-        plans = self._plans(items)
+        pictures = [line.picture for line in items.lines]
+        masks = [line.mask for line in items.lines]
         with self.stats.timed("read pixels"):
-            take = self.compiled.take_slice if self.compiled is not None else None
-            pictures = [line.picture for line in items.lines]
-            masks = [line.mask for line in items.lines]
+            picture_volumes = open_volumes(self.corpus, pictures, executor)
+            mask_volumes = open_volumes(self.corpus, masks, executor)
+        plans = self._plans(items, picture_volumes)
+        with self.stats.timed("read pixels"):
             parts = self._parts(pictures, plans)
             self.stats.add("from renditions", sum(part is not None and part.factor > 1 for part in parts))
             factors = [part.factor if part is not None else 1 for part in parts]
             parts += [mask.part if mask is not None else None for mask in masks]
             data = fetch_there(self.corpus, parts, executor, self.stats)
-            picture_planes = read_planes(self.corpus, pictures, plans, take, executor)
-            mask_planes = read_planes(self.corpus, masks, plans, take, executor)
+            planes = [plan.planes if isinstance(plan, PixelPlan) else None for plan in plans]
+            picture_planes = read_planes(picture_volumes, pictures, planes, executor)
+            mask_planes = read_planes(mask_volumes, masks, planes, executor, masks=True)
         count = len(items.lines)
         return _StepPictures(
             self, items, _Read(plans, data[:count], data[count:], picture_planes, mask_planes, factors)
@@ -144,8 +149,22 @@ class _Pictures(Delivery):
     ) -> None:
         """Hand a step's pictures to the engine, and put what was begun into ``begun``, by slot."""
 
-    def _plans(self, items: StepItems) -> list[PixelPlan | LoaderError]:
-        return draw_items(items.lines, items.texts, self.compiled, self.options.seed, items.epoch)
+    def _plans(
+        self, items: StepItems, volumes: Sequence[VolumeReader | MedshardError | None]
+    ) -> list[PixelPlan | LoaderError]:
+        seen = [
+            self._seen(line, volume) if isinstance(volume, VolumeReader) else volume
+            for line, volume in zip(items.lines, volumes, strict=True)
+        ]
+        return draw_items(items.lines, items.texts, self.compiled, self.options.seed, items.epoch, seen)
+
+    def _seen(self, line: ItemLine, volume: VolumeReader) -> VolumeSeen:
+        """What the choice of planes may ask of an item's volume."""
+        planes, mask = self.compiled.planes if self.compiled is not None else None, self.options.mask
+        marked = None
+        if planes is not None and planes.needs_foreground and mask is not None:
+            marked = self.corpus.foreground(line.sample, mask)
+        return VolumeSeen(volume.affine_ijk_to_ras, marked.voxel if marked is not None else None)
 
     def _parts(
         self, pictures: Sequence[MediumLine | None], plans: Sequence[PixelPlan | LoaderError]
@@ -199,6 +218,8 @@ class _StepPictures(StepPixels):
             found.update(pixels.fields(name))
         if self.of.compiled is not None:
             found.update(told_geometry(self.read.plans, self.of.compiled))
+            if self.of.compiled.planes is not None:
+                found.update(told_planes(self.read.plans, self.of.compiled.planes))
         return found
 
     def seen(self, place: int) -> Mapping[str, Delivered] | None:
@@ -207,7 +228,7 @@ class _StepPictures(StepPixels):
             return None
         if plan.geometry is None:
             return {}
-        return dict.fromkeys(text.conversation.slots, plan.geometry.delivered())
+        return dict.fromkeys(text.conversation.slots, plan.delivered())
 
 
 class SizedPictures(_Pictures):
@@ -269,33 +290,42 @@ class FamilyPictures(_Pictures):
 
     def __init__(
         self,
-        corpus: Corpus,
+        selection: Selection,
         compiled: Compiled | None,
         options: PictureOptions,
         memory: SlotMemory,
         stats: Stats,
         rule: ImageRule,
     ) -> None:
-        super().__init__(corpus, compiled, options, memory, stats)
+        super().__init__(selection, compiled, options, memory, stats)
         self.rule = rule
 
-    def _plans(self, items: StepItems) -> list[PixelPlan | LoaderError]:
-        plans = super()._plans(items)
-        return [with_views(plan, text, self.rule) for plan, text in zip(plans, items.texts, strict=True)]
+    def _plans(
+        self, items: StepItems, volumes: Sequence[VolumeReader | MedshardError | None]
+    ) -> list[PixelPlan | LoaderError]:
+        plans = super()._plans(items, volumes)
+        family = self.options.family
+        return [with_views(plan, text, family) for plan, text in zip(plans, items.texts, strict=True)]
 
     def begin(
         self, engine: Engine, items: StepItems, read: _Read, begun: dict[str, BegunPixels | BegunPatches]
     ) -> None:
         assert self.compiled is not None
-        begun["image"] = begin_patches(
-            engine,
-            self.memory,
-            [line.picture for line in items.lines],
-            read.plans,
-            read.pictures,
-            read.picture_planes,
-            self.rule,
-            self.options.dtype,
-            self.compiled,
-            self._values(items, read, self.compiled)[0],
-        )
+        rules = {"image": self.rule}
+        if self.compiled.planes is not None and self.compiled.planes.as_video and self.options.family.video is not None:
+            rules["video"] = self.options.family.video
+        values = self._values(items, read, self.compiled)[0]
+        for kind, rule in rules.items():
+            begun[kind] = begin_patches(
+                engine,
+                self.memory,
+                [line.picture for line in items.lines],
+                read.plans,
+                read.pictures,
+                read.picture_planes,
+                rule,
+                self.options.dtype,
+                self.compiled,
+                values,
+                video=kind == "video",
+            )

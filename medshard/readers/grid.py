@@ -22,7 +22,8 @@ class Grid:
         affine_ijk_to_ras: (4, 4), index (i fastest) of a voxel's centre to RAS mm; None when unknown. Of a single
             slice the third column may be its unit normal.
         space: axes of space of the image: 2 or 3.
-        sop_instance_uids: DICOM identity of each slice in the order of Z; empty when unknown.
+        sop_instance_uids: DICOM identity of each slice in the order of Z, or of each slice of each time one after
+            another; empty when unknown.
         frame_of_reference_uid: of DICOM media.
         slice_names: what the spec calls each slice, in the order of Z; empty when it names none.
     """
@@ -50,10 +51,12 @@ class Grid:
         return np.asarray(ras_mm @ inverse[:3, :3].T + inverse[:3, 3])
 
     def slice_of(self, sop_instance_uid: str | None) -> int | None:
-        """The slice of that identity; None when there is none."""
+        """The slice of that identity; None when there is none, or when slices have no identity each."""
         if sop_instance_uid is None or sop_instance_uid not in self.sop_instance_uids:
             return None
-        return self.sop_instance_uids.index(sop_instance_uid)
+        if len(self.sop_instance_uids) % self.shape_zyx[0]:
+            return None
+        return self.sop_instance_uids.index(sop_instance_uid) % self.shape_zyx[0]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,10 @@ __all__ = ["OperationPath", "operation_paths"]
 _ORDER = ("volume", "geometry", "neighbourhood", "pointwise")
 
 _ORACLES = {
-    "TakeSlice": "the zarr package: exact",
+    "TakeSlice": "nibabel and the zarr package: exact",
+    "TakeSlab": "numpy on what nibabel reads: exact, the mean 1e-6",
+    "TakeSlices": "nibabel: exact",
+    "Montage": "numpy on what nibabel reads: exact",
     "Resize": "torch interpolate(antialias=True), Pillow: 4e-6 of the range",
     "CenterCrop": "torchvision's formula: exact",
     "RandomResizedCrop": "torch interpolate(antialias=True), Pillow: 4e-6 of the range",
@@ -38,6 +41,7 @@ _ORACLES = {
     "CLAHE": "OpenCV to one step of its 8 bits, scikit-image 1e-9 for one tile",
     "JPEG": "OpenCV and Pillow to one step of 8 bits",
     "Window": "numpy 1e-6",
+    "MultiWindow": "numpy 1e-6",
     "PercentileNormalize": "numpy and scikit-image 1e-12",
     "ZScoreNormalize": "torch layer_norm and instance_norm 1e-9",
     "Normalize": "torchvision 1e-9",

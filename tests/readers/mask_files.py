@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from blobs import CANARY
 from dicom_files import UID, dataset
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -141,6 +142,7 @@ def structure_set(rois: dict[str, Sequence[Dataset]], frame_uid: str = FRAME) ->
     out.file_meta = FileMetaDataset()
     out.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     out.SOPClassUID, out.SOPInstanceUID, out.Modality = "1.2.840.10008.5.1.4.1.1.481.3", UID, "RTSTRUCT"
+    out.PatientName, out.PatientID = CANARY, CANARY
     names, drawn = [], []
     for number, (name, contours) in enumerate(rois.items(), start=1):
         roi, shape = Dataset(), Dataset()

@@ -71,7 +71,7 @@ def place_frames(dataset: Any, grid: Grid | None) -> FramePlaces:
         return _own_grid(frames, dataset)
     for place, sources in zip(slices, frames.sources, strict=True):
         named = {grid.slice_of(uid) for uid in sources} - {None}
-        if named and len(grid.sop_instance_uids) == grid.shape_zyx[0] and place not in named:
+        if named and place not in named:
             raise GeometryError(
                 "a frame lies on another slice than the image that it names", error_class="frame_places"
             )

@@ -208,7 +208,7 @@ def _slice_of(name: str, contour: _Contour, grid: Grid, rules: ContourRules, not
             )
         notes["contours between slices drawn on the nearest"] += 1
     named = {grid.slice_of(uid) for uid in contour.image_uids} - {None}
-    if named and len(grid.sop_instance_uids) == grid.shape_zyx[0] and place not in named:
+    if named and place not in named:
         raise GeometryError(
             f"{name}: a contour lies on another slice than the image that it names", error_class="frame_places"
         )

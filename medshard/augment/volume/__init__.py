@@ -29,6 +29,7 @@ from medshard.augment.volume.intensity import (
     RandomGamma3D,
     SimulateLowResolution,
 )
+from medshard.augment.volume.masking import PatchMask3D
 from medshard.augment.volume.presets import nnunet_default
 from medshard.augment.volume.spatial import Allowed, ElasticTransform3D, RandomAffine3D, RandomFlip3D, RandomRot90In3D
 
@@ -45,6 +46,7 @@ __all__ = [
     "GaussianBlur3D",
     "GridCrop3D",
     "ModalityDropout",
+    "PatchMask3D",
     "RandomAffine3D",
     "RandomBiasField",
     "RandomBrightness3D",

@@ -44,6 +44,7 @@ class VolumeCrops(Delivery):
             layers_of(selection, [options.mask], masks=True)[0] if options.mask is not None else 0,
             options.dtype,
             compiled.grid is not None,
+            compiled.masking[1].grid_zyx(compiled.size_zyx) if compiled.masking is not None else None,
         )
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0

@@ -40,6 +40,7 @@ class CropLayout:
         layers: of the mask; 0 for none.
         dtype: of the image.
         grid: whether crops are windows of a sliding grid.
+        patches_zyx: patches an axis, where some are masked.
     """
 
     size_zyx: tuple[int, int, int]
@@ -47,6 +48,7 @@ class CropLayout:
     layers: int
     dtype: str
     grid: bool
+    patches_zyx: tuple[int, int, int] | None
 
     @property
     def channels(self) -> int:
@@ -198,6 +200,8 @@ class StepCrops(StepPixels):
             found["has_mask"] = _flags(crop is not None and crop.mask is not None for crop in there)
         found.update(_told(there, self.layout.channels))
         found["crop"] = torch.from_numpy(self.items.crops.copy())
+        if self.layout.patches_zyx is not None:
+            found["patch_mask"] = torch.from_numpy(_masked(there, self.layout.patches_zyx))
         if self.layout.grid:
             found["window_start_zyx"] = _whole(crop.plan.start_zyx if crop is not None else None for crop in there)
             found["volume_shape_zyx"] = _whole(crop.plan.volume_zyx if crop is not None else None for crop in there)
@@ -219,6 +223,14 @@ def _flags(values: Iterable[bool]) -> torch.Tensor:
 
 def _whole(values: Iterable[tuple[int, int, int] | None]) -> torch.Tensor:
     return torch.tensor([value if value is not None else (0, 0, 0) for value in values], dtype=torch.int64)
+
+
+def _masked(crops: Sequence[Crop | None], patches_zyx: tuple[int, int, int]) -> NDArray[np.bool_]:
+    masked = np.zeros((len(crops), *patches_zyx), bool)
+    for place, crop in enumerate(crops):
+        if crop is not None and crop.plan.masked is not None:
+            masked[place] = crop.plan.masked
+    return masked
 
 
 def _told(crops: Sequence[Crop | None], channels: int) -> dict[str, torch.Tensor]:

@@ -32,6 +32,7 @@ from medshard.augment.volume.intensity import (
 from medshard.augment.volume.masking import PatchMask3D
 from medshard.augment.volume.presets import nnunet_default
 from medshard.augment.volume.spatial import Allowed, ElasticTransform3D, RandomAffine3D, RandomFlip3D, RandomRot90In3D
+from medshard.augment.volume.views import Views3D
 
 __all__ = [
     "Allowed",
@@ -58,6 +59,7 @@ __all__ = [
     "Resize3D",
     "SimulateLowResolution",
     "Spacing",
+    "Views3D",
     "VolumeGeometry",
     "compile_volume",
     "deliver",

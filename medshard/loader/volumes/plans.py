@@ -34,9 +34,10 @@ _ROUNDING = 1e-6  # of a voxel
 
 @dataclass(frozen=True)
 class UnitDraws:
-    """The random numbers of one crop: each a function of (seed, epoch, item, crop, attempt, place, number).
+    """The random numbers of one crop: each a function of (seed, epoch, item, crop, view, attempt, place, number).
 
     Attributes:
+        view: which of the crops that stand beside one another.
         attempt: counts on where a crop is drawn again, since it had cut off what the item's text cites.
     """
 
@@ -44,11 +45,12 @@ class UnitDraws:
     epoch: int
     item: int
     crop: int
+    view: int = 0
     attempt: int = 0
 
     @property
     def _key(self) -> tuple[int, ...]:
-        return self.seed_of_loader, _SALT_CROPS, self.epoch, self.item, self.crop, self.attempt
+        return self.seed_of_loader, _SALT_CROPS, self.epoch, self.item, self.crop, self.view, self.attempt
 
     def uniform(self, place: int, number: int) -> float:
         """A number in [0, 1)."""

@@ -32,6 +32,7 @@ from medshard.augment.volume.intensity import (
 from medshard.augment.volume.masking import PatchMask3D
 from medshard.augment.volume.presets import nnunet_default
 from medshard.augment.volume.spatial import Allowed, ElasticTransform3D, RandomAffine3D, RandomFlip3D, RandomRot90In3D
+from medshard.augment.volume.stitching import WindowAccumulator, stitch, window_weights
 from medshard.augment.volume.views import Views3D
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "Spacing",
     "Views3D",
     "VolumeGeometry",
+    "WindowAccumulator",
     "compile_volume",
     "deliver",
     "deliver_mask",
@@ -68,4 +70,6 @@ __all__ = [
     "draw_volume",
     "is_volume_transform",
     "nnunet_default",
+    "stitch",
+    "window_weights",
 ]

@@ -149,6 +149,7 @@ class NumberFact(_Fact):
         concept: which quantity.
         unit: UCUM code; ``1`` for none.
         resolution: the step below which digits mean nothing.
+        horizon_years: of a risk, the time that it is about.
         quasi_identifier: ``age`` groups values over 89.
     """
 
@@ -158,6 +159,7 @@ class NumberFact(_Fact):
     concept: str
     unit: str
     resolution: float | None = None
+    horizon_years: Annotated[float, Field(gt=0)] | None = None
     no_value: Absence | None = None
     quasi_identifier: Literal["age"] | None = None
 

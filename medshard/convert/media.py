@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from medshard.convert.masks import read_mask_slot
-from medshard.convert.slot_media import UNITS, ReadMedia, listed, stated_spacing, view_of
+from medshard.convert.slot_media import ReadMedia, listed, stated_spacing, view_of
+from medshard.convert.stated import unit_of
 from medshard.convert.volumes import read_volume_slot
 from medshard.engine import STRIP_ROWS, decode_image, encode_png, index_jpeg
 from medshard.errors import ReadError
@@ -126,7 +127,7 @@ def _read_image(
         shape=list(image.pixels.shape),
         dtype=str(image.pixels.dtype),
         bits=image.bits,
-        unit=UNITS[spec.units] if spec.units is not None else image.unit,
+        unit=unit_of(slot, spec, image.unit),
         spacing_mm=spacing_mm,
         affine_ijk_to_ras=listed(image.affine_ijk_to_ras),
         patient_left=image.patient_left,

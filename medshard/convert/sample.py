@@ -63,7 +63,8 @@ def make_sample(context: BuildContext, planned: PlannedSample) -> MadeSample:
     )
     for medium in media.media.values():
         medium.study = planned.study
-    found = build_facts(context.facts, planned, media.media, media.masks)
+        medium.day = planned.day
+    found = build_facts(context.facts, planned, media.media, media.masks, media.volumes)
     for row in found.sources:
         row.digest = row.digest or media.digests.get(row.file)
     for path in media.digests:

@@ -6,11 +6,12 @@ import numpy as np
 
 from medshard.convert.grids import same_grid
 from medshard.convert.slices import stacked_volume
-from medshard.convert.slot_media import UNITS, ReadMedia, listed, view_of
+from medshard.convert.slot_media import ReadMedia, listed, view_of
+from medshard.convert.stated import options_of, unit_of, with_stated
 from medshard.errors import ReadError
 from medshard.plan.row import MediaRef
 from medshard.readers import read_volume
-from medshard.readers.base import AS_STORED, Blob, Volume
+from medshard.readers.base import Blob, Volume
 from medshard.readers.grid import Grid
 from medshard.record.sample import Media, MediaKind
 from medshard.spec.schema import MediaSlot
@@ -34,7 +35,7 @@ def volume_media(slot: str, spec: MediaSlot, volume: Volume, kind: MediaKind, pa
         shape=list(volume.voxels.shape),
         dtype=str(volume.voxels.dtype),
         bits=volume.voxels.dtype.itemsize * 8,
-        unit=UNITS[spec.units] if spec.units is not None else volume.unit,
+        unit=volume.unit,
         spacing_mm=list(spacing) if spacing is not None else None,
         affine_ijk_to_ras=listed(volume.affine_ijk_to_ras),
         window=list(volume.window) if volume.window is not None else None,
@@ -56,9 +57,11 @@ def read_volume_slot(
     if spec.channels is not None:
         volume = _channels(slot, spec, refs, blobs)
     elif spec.slices is not None:
-        volume, names = stacked_volume(slot, refs, blobs, AS_STORED)
+        volume, names = stacked_volume(slot, refs, blobs, options_of(spec))
     else:
-        volume = read_volume(blobs)
+        volume = read_volume(blobs, options_of(spec))
+    volume = with_stated(slot, spec, refs, volume)
+    volume.unit = unit_of(slot, spec, volume.unit, volume.modality)
     out.notes += [f"{slot}: {note}" for note in volume.notes]
     out.volumes[slot] = volume
     out.grids[slot] = Grid(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from medshard.errors import ReadError
+from medshard.facts.runs import index_values
 from medshard.readers.base import Affine, Array
 
 __all__ = [
@@ -135,10 +136,16 @@ def label_map(values: Array, file: str, *, space: int) -> MaskLabels:
     if low < 0 or high > 65535:
         raise ReadError("the mask holds values outside 0 to 65535", error_class="mask")
     labels = np.ascontiguousarray(values.astype(np.uint8 if high <= 255 else np.uint16))
-    found, counts = np.unique(labels, return_counts=True)
     mask = MaskLabels(labels, space)
-    for value, count in zip(found.tolist(), counts.tolist(), strict=True):
-        mask.regions.append(MaskRegion(value, str(value), None, count, tight_box(labels == value), file))
+    found = index_values(labels if space == 3 else labels[None])
+    marked = int(found.counts.sum())
+    if marked < labels.size:  # 0 among the values
+        box = tight_box(labels == 0)
+        mask.regions.append(MaskRegion(0, "0", None, labels.size - marked, box, file))
+    for value, count, (low, high) in zip(
+        found.values.tolist(), found.counts.tolist(), found.boxes_zyx[..., -space:].tolist(), strict=True
+    ):
+        mask.regions.append(MaskRegion(value, str(value), None, count, (tuple(low), tuple(high)), file))
     return mask
 
 

@@ -1,11 +1,9 @@
-"""Masks become labels, regions, boxes and areas."""
+"""Masks become labels, regions, boxes and measures."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-
-import numpy as np
 
 from medshard.errors import ReadError
 from medshard.facts.boxes import add_counts
@@ -13,7 +11,8 @@ from medshard.facts.collect import Collector
 from medshard.facts.components import connected_boxes
 from medshard.facts.context import FactContext, attribution
 from medshard.facts.mask_labels import MaskLabels, MaskRegion
-from medshard.record.facts import LabelFact, MaskRef, MeasureFact, RegionFact
+from medshard.facts.measure_facts import MeasuredMask
+from medshard.record.facts import LabelFact, MaskRef, RegionFact
 from medshard.spec.schema.facts import InstanceFact, MaskClassFact
 from medshard.spec.value_map import DROPPED, UnmappedValueError
 
@@ -26,22 +25,21 @@ def add_mask_classes(
     context: FactContext,
     name: str,
     fact: MaskClassFact,
-    mask: MaskLabels,
+    measured: MeasuredMask,
     slots: list[str],
-    spacing_mm: tuple[float, ...] | None,
     out: Collector,
 ) -> None:
-    """A label, a region and an area for every class that is there; a scope where all classes were looked for.
+    """A label, a region and its measures for every class that is there; a scope where all classes were looked for.
 
     Pixels of an ``ignore`` value may hold any class, so with such pixels no class is known to be absent.
 
     Args:
         slots: the pictures that the mask lies on.
-        spacing_mm: of the mask's axes of space; None when unknown, then there are no areas.
 
     Raises:
         ReadError: the mask holds a value that the spec does not map.
     """
+    mask = measured.mask
     labels: dict[str, LabelFact] = {}
     ignored = False
     for region in mask.regions:
@@ -67,7 +65,7 @@ def add_mask_classes(
         )
         labels[region.raw] = label
         shape = _add_region(fact.of, region, label, slots, source, attribution(fact), out)
-        _add_extent(mask, region, shape, slots, spacing_mm, out)
+        measured.add(region, shape, out)
         if mask.space == 2 and fact.boxes != "none":
             _add_boxes(mask, region, shape, slots, out, split=fact.boxes == "component")
     for union, members in fact.unions.items():
@@ -90,12 +88,12 @@ def add_mask_instances(
     context: FactContext,
     name: str,
     fact: InstanceFact,
-    mask: MaskLabels,
+    measured: MeasuredMask,
     slots: list[str],
-    spacing_mm: tuple[float, ...] | None,
     out: Collector,
 ) -> None:
-    """A region, a box and an area for every instance, and their count where all were looked for."""
+    """A region, a box and its measures for every instance, and their count where all were looked for."""
+    mask = measured.mask
     concept = context.taxonomy.find(fact.concept).id
     count = 0
     for region in mask.regions:
@@ -113,7 +111,7 @@ def add_mask_instances(
         source = out.cite_file(region.file, fact.of, None)
         label = out.label(concept, slots, source=source, by=attribution(fact))
         shape = _add_region(fact.of, region, label, slots, source, attribution(fact), out)
-        _add_extent(mask, region, shape, slots, spacing_mm, out)
+        measured.add(region, shape, out)
         if mask.space == 2:
             _add_boxes(mask, region, shape, slots, out, split=False)
     if fact.covers == "all" and mask.covers_image:
@@ -142,36 +140,6 @@ def _add_region(
         instance=region.instance,
         source=source,
         by=by,
-    )
-
-
-def _add_extent(
-    mask: MaskLabels,
-    region: MaskRegion,
-    shape: RegionFact,
-    slots: list[str],
-    spacing_mm: tuple[float, ...] | None,
-    out: Collector,
-) -> None:
-    """Area in mm2 or volume in mL, where the grid has a scale. A tilted grid has its volume from the determinant."""
-    if mask.space == 3 and mask.affine_ijk_to_ras is not None:
-        unit_ml = abs(float(np.linalg.det(mask.affine_ijk_to_ras[:3, :3]))) / 1000.0
-        concept, unit, step = "quantity/volume", "mL", unit_ml
-    elif mask.space == 2 and spacing_mm is not None:
-        concept, unit, step = "quantity/area", "mm2", spacing_mm[0] * spacing_mm[1]
-    else:
-        return
-    out.add(
-        MeasureFact,
-        concept=concept,
-        of=shape.id,
-        slots=list(slots),
-        value=region.size_px * step,
-        unit=unit,
-        resolution=step,
-        by="derived",
-        from_=[shape.id],
-        rule="mask_extent@1",
     )
 
 

@@ -32,6 +32,7 @@ class Delivered:
         pictures: of a volume, how many are delivered, or None where none is; a video's frames count as one.
         video: they are frames of a video.
         of_volume: of a volume, the box x0 y0 x1 y1 of its picture in which a region's 3D box is seen.
+        in_crop: of a crop in 3D, the box x0 y0 z0 x1 y1 z1 in which a region's 3D box is seen.
     """
 
     width: int
@@ -46,6 +47,7 @@ class Delivered:
     pictures: int | None = None
     video: bool = False
     of_volume: Callable[[RegionFact], tuple[float, float, float, float]] | None = None
+    in_crop: Callable[[RegionFact], tuple[float, ...]] | None = None
 
     def points(self, points_xy: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
         """Stored points in delivered pixels; they may lie outside of the picture."""
@@ -102,6 +104,10 @@ class Family(Protocol):
         """A box in delivered pixels, as the family writes it."""
         ...
 
+    def box3d(self, box: tuple[float, ...]) -> str:
+        """A box x0 y0 z0 x1 y1 z1 in voxels of a delivered crop, as the family writes it."""
+        ...
+
     def mask(self) -> str:
         """What stands for a mask in text."""
         ...
@@ -155,6 +161,8 @@ def _region(region: Fact, family: Family, delivered: Mapping[str, Delivered]) ->
         seen = delivered[region.slots[0]]
         if seen.of_volume is not None:
             return family.box(seen.box(seen.of_volume(region)), seen)
+        if seen.in_crop is not None:
+            return family.box3d(seen.in_crop(region))
     raise ValueError(f"the fact {region.id} is no box and no mask, so it cannot be written as a place")
 
 

@@ -24,7 +24,11 @@ class PlainFamily:
 
     def box(self, box: tuple[float, float, float, float], delivered: Delivered) -> str:
         """Edges rounded half up to whole pixels."""
-        return f"[{', '.join(str(math.floor(edge + 0.5)) for edge in box)}]"
+        return _rounded(box)
+
+    def box3d(self, box: tuple[float, ...]) -> str:
+        """The same, of six edges."""
+        return _rounded(box)
 
     def mask(self) -> str:
         """A token that a trainer replaces by its own."""
@@ -33,6 +37,10 @@ class PlainFamily:
     def interval(self, start_s: float, end_s: float) -> str:
         """Seconds with one decimal."""
         return f"{start_s:.1f}s-{end_s:.1f}s"
+
+
+def _rounded(edges: tuple[float, ...]) -> str:
+    return f"[{', '.join(str(math.floor(edge + 0.5)) for edge in edges)}]"
 
 
 FAMILY = PlainFamily()

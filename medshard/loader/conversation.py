@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from medshard.augment.geometry import FREE
 from medshard.errors import LoaderError
 from medshard.families.base import Delivered, Family, render_blocks
+from medshard.readers.base import Affine
 from medshard.record.conversation import Conversation, Keeps, RegionBlock
-from medshard.record.facts import Fact, MaskRef, RegionFact
+from medshard.record.facts import Fact, LabelFact, MaskRef, RegionFact
 
 __all__ = ["Box3D", "ItemText", "no_text", "read_item_text"]
 
@@ -38,6 +41,23 @@ class Box3D:
         x0, y0, z0, x1, y1, z1 = (float(edge) for edge in fact.coords)  # type: ignore[arg-type]
         return cls(((x0, y0, z0), (x1, y1, z1)), fact.frame)
 
+    def in_voxels(self, affine_ijk_to_ras: Affine | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Lowest and highest (z, y, x), in voxel indices of the stored volume: 0 is the middle of the first voxel.
+
+        Raises:
+            LoaderError: it is in millimetres, and the volume's affine is unknown.
+        """
+        corners = np.asarray(self.corners_xyz, np.float64)
+        if self.frame == "px":
+            points = corners - 0.5  # pixels of a record begin at the outer corner of the first voxel
+        elif affine_ijk_to_ras is None:
+            raise LoaderError("its text cites a place in millimetres, and where its axes point is unknown")
+        else:
+            picked = np.stack(np.meshgrid(*corners.T, indexing="ij"), -1).reshape(-1, 3)
+            inverse = np.linalg.inv(affine_ijk_to_ras)
+            points = picked @ inverse[:3, :3].T + inverse[:3, 3]
+        return points.min(0)[::-1], points.max(0)[::-1]
+
 
 @dataclass(frozen=True)
 class ItemText:
@@ -56,6 +76,11 @@ class ItemText:
     keeps: Keeps
     regions_xyxy: tuple[tuple[float, ...], ...]
     boxes_3d: tuple[Box3D, ...] = ()
+
+    @property
+    def names_image_side(self) -> bool:
+        """Whether it cites a side of the picture, not of the patient."""
+        return any(isinstance(fact, LabelFact) and fact.side_frame == "image" for fact in self.facts)
 
     def render(self, family: Family, delivered: Mapping[str, Delivered]) -> list[dict[str, str]]:
         """The messages, with places in the delivered picture."""

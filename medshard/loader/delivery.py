@@ -8,10 +8,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medshard.engine import Engine
 from medshard.families.base import Delivered
 from medshard.loader.conversation import ItemText
-from medshard.loader.selection import ItemLine
+from medshard.loader.selection import ItemLine, Selection
+from medshard.loader.units import Units
 
 __all__ = ["Delivery", "NoPixels", "StepItems", "StepPixels"]
 
@@ -22,15 +26,23 @@ class StepItems:
 
     Attributes:
         texts: of each item; None where its record could not be read.
+        crops: (B,) which crop of its item each is.
     """
 
     epoch: int
     lines: Sequence[ItemLine]
     texts: Sequence[ItemText | None]
+    crops: NDArray[np.int64]
 
 
 class Delivery(ABC):
     """How the pixels of any step come to be; one object for all steps, used by several threads."""
+
+    selection: Selection
+
+    def units(self) -> Units:
+        """What is ordered and counted."""
+        return Units.items(self.selection)
 
     @abstractmethod
     def read(self, items: StepItems, executor: Executor) -> StepPixels:
@@ -70,6 +82,9 @@ class StepPixels(ABC):
 
 class NoPixels(Delivery, StepPixels):
     """Of a loader of text alone."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
 
     def read(self, items: StepItems, executor: Executor) -> NoPixels:
         return self

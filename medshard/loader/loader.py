@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
 from medshard.augment import Operation
+from medshard.augment.volume import is_volume_transform
 from medshard.corpus.corpus import Corpus
 from medshard.engine import Engine
 from medshard.errors import LoaderError, MedshardError
 from medshard.families import FAMILIES, Family
 from medshard.loader.batch import Batch
 from medshard.loader.conversation import ItemText, no_text, read_item_text
-from medshard.loader.delivery import StepItems, StepPixels
+from medshard.loader.delivery import Delivery, StepItems, StepPixels
 from medshard.loader.fetch import fetch_there
 from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
 from medshard.loader.pictures import PictureOptions, deliver_pictures
@@ -29,11 +30,17 @@ from medshard.loader.prefetch import Prefetch, Stages
 from medshard.loader.selection import ItemLine, Selection
 from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
+from medshard.loader.units import Units
+from medshard.loader.volumes.delivery import VolumeCrops
+from medshard.loader.volumes.options import VolumeOptions, compile_crops
 from medshard.loader.world import rank_and_world
 
 __all__ = ["Loader"]
 
 _FETCH_THREADS = 8
+
+_LANES = 16
+"""Volumes whose crops are mixed: enough for a batch, and few enough that what their crops share is kept at hand."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +79,16 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         shuffle: False for the order of the index.
         seed: of order and augmentation.
         remainder: what becomes of items that do not fill the last step of an epoch: ``short``, ``pad`` or ``drop``.
-        window: items that are mixed with one another; None mixes all with all, at the price of scattered reads.
+        window: items (or crops) that are mixed with one another; None mixes all with all, at the price of scattered
+            reads. ``auto`` is 16,384 items, or the crops of 16 volumes.
         threads: of the native engine; as many as cores by default, one in a DataLoader's worker.
         device: ``cpu``.
         on_error: ``raise``, or ``skip`` to deliver ``valid = False`` in the sample's place and count it.
         by: ``item`` for one a conversation, ``sample`` for one a sample, without text.
-        image, mask: slots that are delivered; without ``image``, the only picture of each item.
-        channels: 1 or 3.
+        image, mask: slots that are delivered; without ``image``, the only picture of each item. Several slots, such as
+            the sequences of an MR, are the channels of a crop of volumes, see docs/volumes.md.
+        channels: 1 or 3, of pictures; volumes have their own.
+        crops_per_volume: with a crop in 3D, how often an epoch has each item; each is drawn anew.
         dtype: of pictures: float32, float16, bfloat16, uint8.
         renditions: read the smallest stored level of a picture that has so many pixels for each of the output, on a
             side: 1 is fastest, 2 stays closer to the picture where it is all noise; None always reads the picture.
@@ -104,13 +114,14 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         shuffle: bool = True,
         seed: int = 0,
         remainder: Literal["short", "pad", "drop"] = "short",
-        window: int | None = 16_384,
+        window: int | Literal["auto"] | None = "auto",
         threads: int | None = None,
         device: str = "cpu",
         on_error: Literal["raise", "skip"] = "raise",
         by: Literal["item", "sample"] = "item",
-        image: str | None = None,
+        image: str | Sequence[str] | None = None,
         mask: str | None = None,
+        crops_per_volume: int = 1,
         channels: int = 3,
         dtype: str = "float32",
         renditions: float | None = 1.0,
@@ -138,15 +149,21 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._family = FAMILIES.get(family) if isinstance(family, str) else family
         self._selection = Selection(corpus, image=image, mask=mask, by=by)
         self._by, self._prefetch = by, max(1, prefetch)
-        config = OrderConfig(seed=seed, shuffle=shuffle, remainder=remainder, window_items=window)
-        self._order = Order([self._selection.source], config)
+        self._stats, self._memory = Stats(), SlotMemory(pin=pin_memory)
+        self._engine: Engine | None = None
+        if transform is not None and is_volume_transform(transform):
+            crops = VolumeOptions(seed, dtype, renditions, mask, crops_per_volume)
+            compiled = compile_crops(transform, crops, self._family, by=by, channels_last=channels_last)
+            self._delivery: Delivery = VolumeCrops(self._selection, compiled, crops, self._memory, self._stats)
+        else:
+            _check_pictures(self._selection, crops_per_volume)
+            options = PictureOptions(seed, channels, dtype, channels_last, renditions, mask, self._family)
+            self._delivery = deliver_pictures(self._selection, transform, options, self._memory, self._stats)
+        self._units = self._delivery.units()
+        config = _order_config(self._units, window)
+        self._order = Order([self._units.source], replace(config, seed=seed, shuffle=shuffle, remainder=remainder))
         self._next = OrderState()
         self._delivered: OrderState | None = None
-        self._stats = Stats()
-        self._engine: Engine | None = None
-        self._memory = SlotMemory(pin=pin_memory)
-        options = PictureOptions(seed, channels, dtype, channels_last, renditions, mask, self._family)
-        self._delivery = deliver_pictures(self._selection, transform, options, self._memory, self._stats)
         self._running: weakref.ref[Prefetch[_Step, _Made, _Made, Batch]] | None = None
 
     # -- state ---------------------------------------------------------------------------------------------------
@@ -246,11 +263,12 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
     # -- one step ------------------------------------------------------------------------------------------------
 
     def _read(self, step: _Step, executor: ThreadPoolExecutor) -> _Made:
-        lines = self._selection.lines(step.items)
+        places, crops = self._units.split(step.items)
+        lines = self._selection.lines(places)
         problems: dict[int, str] = {}
         with self._stats.timed("read text"):
             texts = self._texts(lines, executor, problems)
-        items = StepItems(step.epoch, lines, texts)
+        items = StepItems(step.epoch, lines, texts, crops)
         return _Made(step, items, self._delivery.read(items, executor), problems)
 
     def _texts(
@@ -319,6 +337,24 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
 def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
     if value not in allowed:
         raise LoaderError(f"{name}={value!r}; allowed: {', '.join(allowed)}")
+
+
+def _check_pictures(selection: Selection, crops_per_volume: int) -> None:
+    if crops_per_volume != 1:
+        raise LoaderError("crops_per_volume is for a transform with a crop in 3D, such as RandomCrop3D((96, 96, 96))")
+    if selection.slots is not None and len(selection.slots) > 1:
+        raise LoaderError(
+            f"image={list(selection.slots)}: several slots are the channels of a crop in 3D, such as RandomCrop3D; "
+            "pictures are of one"
+        )
+
+
+def _order_config(units: Units, window: int | Literal["auto"] | None) -> OrderConfig:
+    """Volumes lie apart, so what is mixed are crops: of as many volumes at a time as there are lanes."""
+    group = units.source.group
+    if group is None:
+        return OrderConfig(window_items=16_384 if window == "auto" else window)
+    return OrderConfig(lanes=_LANES, window_items=_LANES * group if window == "auto" else window)
 
 
 def _global_batch(batch_size: int | None, global_batch_size: int | None, world_size: int) -> int:

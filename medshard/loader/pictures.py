@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from medshard.augment import Compiled, Operation, compile_operations
 from medshard.augment.program import DrawnValues
 from medshard.augment.steps import Step
-from medshard.corpus.corpus import Corpus
 from medshard.engine import BatchLayout, Engine
 from medshard.errors import LoaderError, MedshardError
 from medshard.families import Family, ImageRule
@@ -63,18 +62,18 @@ def deliver_pictures(
     Raises:
         LoaderError: transform and options contradict each other, or items have pictures and nothing says their size.
     """
-    corpus, rule = selection.corpus, options.family.image
+    rule = options.family.image
     if rule is not None:
         compiled = _compile_for_family(transform or (), rule, options)
-        return FamilyPictures(corpus, compiled if selection.has_pictures else None, options, memory, stats, rule)
+        return FamilyPictures(selection, compiled if selection.has_pictures else None, options, memory, stats, rule)
     if transform is not None:
-        return SizedPictures(corpus, _compile(transform, options), options, memory, stats)
+        return SizedPictures(selection, _compile(transform, options), options, memory, stats)
     if selection.has_pictures:
         raise LoaderError(
             "the items have pictures: say transform=[...], such as [Resize((224, 224))] or "
             "[RandomResizedCrop(224), RandomHorizontalFlip()] of medshard.augment"
         )
-    return NoPixels()
+    return NoPixels(selection)
 
 
 def _compile(transform: Sequence[Operation], options: PictureOptions) -> Compiled:
@@ -118,9 +117,10 @@ class _Pictures(Delivery):
     """What sized pictures and those of families share: geometry is drawn, then what it needs is read."""
 
     def __init__(
-        self, corpus: Corpus, compiled: Compiled | None, options: PictureOptions, memory: SlotMemory, stats: Stats
+        self, selection: Selection, compiled: Compiled | None, options: PictureOptions, memory: SlotMemory, stats: Stats
     ) -> None:
-        self.corpus, self.compiled, self.options, self.memory, self.stats = corpus, compiled, options, memory, stats
+        self.selection, self.corpus = selection, selection.corpus
+        self.compiled, self.options, self.memory, self.stats = compiled, options, memory, stats
 
     def read(self, items: StepItems, executor: Executor) -> StepPixels:
         pictures = [line.picture for line in items.lines]
@@ -290,14 +290,14 @@ class FamilyPictures(_Pictures):
 
     def __init__(
         self,
-        corpus: Corpus,
+        selection: Selection,
         compiled: Compiled | None,
         options: PictureOptions,
         memory: SlotMemory,
         stats: Stats,
         rule: ImageRule,
     ) -> None:
-        super().__init__(corpus, compiled, options, memory, stats)
+        super().__init__(selection, compiled, options, memory, stats)
         self.rule = rule
 
     def _plans(

@@ -160,6 +160,8 @@ def _begin(
         return _Begun(None, size_hw, size_hw, text.regions_xyxy)
     if isinstance(volume, MedshardError):
         raise LoaderError(str(volume))
+    if text.names_image_side:
+        raise LoaderError("its text names a side of the picture, and a volume has none; give the side of the patient")
     known = volume or VolumeSeen()
     planes = draw_planes(
         line, compiled.planes, text.boxes_3d, known.affine_ijk_to_ras, known.foreground_zyx, seed, epoch

@@ -90,7 +90,7 @@ class PlanePlan:
         Raises:
             LoaderError: no picture shows it, or it is seen in several, which a place in text cannot tell apart.
         """
-        low, high = _voxels_of(box, self.frame)
+        low, high = box.in_voxels(self.frame.affine_ijk_to_ras)
         meets = [
             number
             for number, (start, stop) in enumerate(self.runs)
@@ -106,20 +106,6 @@ class PlanePlan:
         corners = np.linalg.solve(matrix[:, :3], np.stack([low, high], 1) - matrix[:, 3:])[:2]
         (x0, y0), (x1, y1) = corners.min(1), corners.max(1)
         return float(x0), float(y0), float(x1), float(y1)
-
-
-def _voxels_of(box: Box3D, frame: PlaneFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Lowest and highest (z, y, x) of a box, in voxel indices: 0 is the middle of the first voxel."""
-    corners = np.asarray(box.corners_xyz, np.float64)
-    if box.frame == "ras_mm":
-        if frame.affine_ijk_to_ras is None:
-            raise LoaderError("its text cites a place in millimetres, and where its axes point is unknown")
-        picked = np.stack(np.meshgrid(*corners.T, indexing="ij"), -1).reshape(-1, 3)
-        inverse = np.linalg.inv(frame.affine_ijk_to_ras)
-        points = picked @ inverse[:3, :3].T + inverse[:3, 3]
-    else:
-        points = corners - 0.5  # pixels of a record begin at the outer corner of the first voxel
-    return points.min(0)[::-1], points.max(0)[::-1]
 
 
 def draw_planes(
@@ -171,7 +157,7 @@ def _within(
 ) -> Within:
     first, stop = 0, frame.length
     for box in boxes:
-        low, high = _voxels_of(box, frame)
+        low, high = box.in_voxels(frame.affine_ijk_to_ras)
         first = max(first, math.floor(low[frame.axis] + 0.5))
         stop = min(stop, math.ceil(high[frame.axis] + 0.5))
     if first >= stop:

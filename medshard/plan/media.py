@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from medshard.plan.joins import report_orphans
+from medshard.plan.row import STATED
 from medshard.plan.session import quote
 from medshard.plan.visible import Visible
 from medshard.plan.work import Expressions, Path, Work
 from medshard.source.read import kind_of
+from medshard.spec.schema import MediaSlot
 
 __all__ = ["list_media"]
 
 
 def list_media(work: Work) -> None:
-    """``_media_SLOT``: (sample, path, size_bytes, layer, channel, slice) for every slot."""
+    """``_media_SLOT``: (sample, path, size_bytes, layer, channel, slice, stated) for every slot."""
     for slot, medium in work.spec.media.items():
         path: Path = ("media", slot)
         source = medium.from_
@@ -45,6 +47,8 @@ def _list_slot(work: Work, slot: str, source: str, visible: Visible) -> None:
         expressions["channel"] = (("media", slot, "channels", "of"), medium.channels.of)
     if medium.slices is not None:
         expressions["slice"] = (("media", slot, "slices", "of"), medium.slices.of)
+    stated = _stated(slot, medium)
+    expressions |= stated
     where: Expressions = {"where": (("media", slot, "where"), medium.where)} if medium.where is not None else {}
     if not work.fit({**expressions, **where}, visible):
         return
@@ -57,8 +61,24 @@ def _list_slot(work: Work, slot: str, source: str, visible: Visible) -> None:
     for name in ("layer", "channel", "slice"):
         if name not in expressions:
             work.session.run(f"ALTER TABLE {quote(table)} ADD COLUMN {name} VARCHAR")
+    values = f"[{', '.join(name if name in stated else 'NULL' for name in STATED)}]" if stated else "NULL"
+    work.session.run(
+        f"CREATE OR REPLACE TABLE {quote(table)} AS SELECT *, {values}::VARCHAR[] AS stated FROM {quote(table)}"
+    )
     _refuse_no_file(work, slot, table)
     _refuse_several_files(work, slot, table)
+
+
+def _stated(slot: str, medium: MediaSlot) -> Expressions:
+    """The expressions of ``STATED`` that a slot has."""
+    found: Expressions = {}
+    if medium.rescale is not None:
+        for name in ("slope", "intercept"):
+            found[name] = (("media", slot, "rescale", name), getattr(medium.rescale, name))
+    for field in ("spacing_zyx_mm", "spacing_zyx_um"):
+        for place, text in enumerate(getattr(medium, field) or ()):
+            found[f"spacing_{'zyx'[place]}"] = (("media", slot, field, place), text)
+    return found
 
 
 def _refuse_no_file(work: Work, slot: str, table: str) -> None:

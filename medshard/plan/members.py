@@ -83,6 +83,8 @@ def _sample_expressions(work: Work) -> Expressions:
         found["patient"] = (("samples", "patient"), samples.patient)
     if samples.study is not None:
         found["study"] = (("samples", "study"), samples.study)
+    if samples.exam_date is not None:
+        found["exam_date"] = (("samples", "exam_date"), samples.exam_date)
     found.update(split_expression(work.loaded, known, work.problems))
     subject = samples.subject
     if subject is not None and subject.sex is not None:

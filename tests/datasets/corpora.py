@@ -42,6 +42,11 @@ SETS = {
     "medquad": "medquad",
     "pubmedqa": "pubmedqa",
     "lgg-mri": "lgg_mri",
+    "lgg-mri-volumes": "lgg_mri",
+    "dcmqi-seg": "dcmqi",
+    "dicompyler-rt": "dicompyler_rt",
+    "totalsegmentator-ref": "totalsegmentator_ref",
+    "totalsegmentator-dicom-labels": "totalsegmentator_ref",
 }
 """Shipped specs that are built whole, and the reference set of each; kits19 is built in part, see test_kits19."""
 

@@ -12,7 +12,8 @@ from medshard.readers.dicom.geometry import affine_of_plane, patient_left, plane
 from medshard.readers.dicom.headers import attribute, frame_of_reference, open_dataset
 from medshard.readers.dicom.pixels import stored_frames
 from medshard.readers.dicom.spacing import picture_spacing
-from medshard.readers.dicom.values import is_hounsfield, padding_of, rescale, rescaled, shown_window, window_of
+from medshard.readers.dicom.values import is_hounsfield, padding_of, rescale, shown_window, window_of
+from medshard.readers.rescale import rescaled
 
 __all__ = ["picture_affine", "read_picture"]
 

@@ -13,14 +13,13 @@ from medshard.readers.dicom.slices import PER_FRAME, File, frame_macros, frame_s
 from medshard.readers.dicom.stacking import Arrangement, Slice, arranged, resampled
 from medshard.readers.dicom.suv import BQ_PER_ML, SUV_BW, pet_unit, uptake
 from medshard.readers.dicom.values import (
-    exact_integers,
     is_hounsfield,
     padding_of,
     rescale,
-    rescaled,
     shown_window,
     window_of,
 )
+from medshard.readers.rescale import exact_integers, rescaled
 
 __all__ = ["read_stack", "stored_stack"]
 

@@ -1,0 +1,74 @@
+"""What is read of volumes for a crop: from the coarsest level that suffices, the box that its sampling needs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from medshard.augment.volume import VolumeGeometry
+from medshard.augment.volume.geometry import compose
+from medshard.readers.base import Array
+from medshard.volumes import VolumeReader
+
+__all__ = ["Box", "read_box", "wanted_box"]
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of one level.
+
+    Attributes:
+        geometry: how the crop is sampled from that level.
+    """
+
+    level: int
+    start_zyx: tuple[int, int, int]
+    size_zyx: tuple[int, int, int]
+    geometry: VolumeGeometry
+
+
+def wanted_box(reader: VolumeReader, geometry: VolumeGeometry, oversampling: float | None) -> Box:
+    """The box that a crop needs, of the coarsest level that has enough voxels.
+
+    Args:
+        geometry: as it samples level 0.
+        oversampling: voxels of the level for each of the crop, along an axis, at least 1; None always takes level 0.
+    """
+    level, factors = 0, (1, 1, 1)
+    if oversampling is not None and reader.levels > 1:
+        linear = geometry.source_from_output_zyx[:, :3]
+        steps = np.abs(np.diag(linear)) if geometry.axis_aligned else np.full(3, geometry.reduction)
+        for number in range(1, reader.levels):
+            coarser = _factors(reader, number)
+            if (np.array(coarser) * oversampling <= steps * (1 + 1e-9)).all():
+                level, factors = number, coarser
+    if level:
+        geometry = _of_level(geometry, factors)
+    start, size = geometry.source_box(reader.layout(level).shape)
+    return Box(level, start, size, geometry)
+
+
+def _factors(reader: VolumeReader, level: int) -> tuple[int, int, int]:
+    """By how much each axis of a level is coarser; levels halve, and the last voxel of an odd length is repeated."""
+    finest, coarse = reader.layout(0).shape[-3:], reader.layout(level).shape[-3:]
+    z, y, x = (2 ** round(math.log2(long / short)) for long, short in zip(finest, coarse, strict=True))
+    return z, y, x
+
+
+def _of_level(geometry: VolumeGeometry, factors_zyx: tuple[int, int, int]) -> VolumeGeometry:
+    """The same crop as it samples a level whose voxels are the means of blocks."""
+    step = np.array(factors_zyx, np.float64)
+    finer = np.concatenate([np.diag(1 / step), (-(step - 1) / 2 / step)[:, None]], 1)
+    elastic = geometry.elastic
+    if elastic is not None:
+        elastic = replace(elastic, source_from_plane_zyx=compose(finer, elastic.source_from_plane_zyx))
+    return replace(geometry, source_from_output_zyx=compose(finer, geometry.source_from_output_zyx), elastic=elastic)
+
+
+def read_box(reader: VolumeReader, box: Box) -> Array:
+    """(C, z, y, x) of a box, a channel each for what comes before the axes of space."""
+    leading = reader.layout(box.level).shape[:-3]
+    found = reader.read_crop((0,) * len(leading) + box.start_zyx, leading + box.size_zyx, level=box.level)
+    return found.reshape(-1, *box.size_zyx)

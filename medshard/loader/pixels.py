@@ -89,7 +89,11 @@ class PixelPlan:
         planes = self.planes
         pictures = 1 if self.is_video else planes.pictures
         return replace(
-            seen, pictures=pictures, video=self.is_video, of_volume=lambda region: planes.box(Box3D.of(region))
+            seen,
+            pictures=pictures,
+            video=self.is_video,
+            spacing_mm=planes.spacing_mm(seen),
+            of_volume=lambda region: planes.box(Box3D.of(region)),
         )
 
 

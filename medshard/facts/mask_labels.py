@@ -17,6 +17,7 @@ from medshard.readers.base import Affine, Array
 
 __all__ = [
     "MaskLabels",
+    "MaskPoint",
     "MaskRegion",
     "foreground",
     "label_map",
@@ -52,6 +53,21 @@ class MaskRegion:
     file: str
 
 
+@dataclass(frozen=True)
+class MaskPoint:
+    """A landmark that stands in a mask's file.
+
+    Attributes:
+        raw: the source's name for it.
+        ras_mm: x, y, z.
+        file: the file that shows it.
+    """
+
+    raw: str
+    ras_mm: tuple[float, float, float]
+    file: str
+
+
 @dataclass
 class MaskLabels:
     """A mask as it is stored.
@@ -64,6 +80,7 @@ class MaskLabels:
         named: whether regions have names of their own, so that no value is the background.
         covers_image: whether the whole image was looked at; where not, a class that is not seen is not known to be
             absent.
+        points: landmarks, which mark no voxel.
     """
 
     labels: Array
@@ -72,6 +89,7 @@ class MaskLabels:
     affine_ijk_to_ras: Affine | None = None
     named: bool = False
     covers_image: bool = True
+    points: list[MaskPoint] = field(default_factory=list)
 
     @property
     def grid(self) -> tuple[int, ...]:

@@ -150,6 +150,7 @@ class Mask:
         fraction: what values from 0 to ``fraction_maximum`` are shares of: the probability that the voxel belongs to
             the channel's part, or how much of the voxel it fills. None of masks that hold no fractions.
         fraction_maximum: the value that means 1.
+        points: landmarks of the file, each with its name and its place x, y, z in RAS mm.
         notes: what was decided on the way and belongs in the report.
     """
 
@@ -160,6 +161,7 @@ class Mask:
     names: dict[int, str] = field(default_factory=dict)
     fraction: Literal["probability", "occupancy"] | None = None
     fraction_maximum: int | None = None
+    points: tuple[tuple[str, tuple[float, float, float]], ...] = ()
     notes: list[str] = field(default_factory=list)
 
 

@@ -326,6 +326,7 @@ def test_structures_become_labels_by_their_names(tmp_path: Path) -> None:
         "Liver_1": [contour(GRID, place, square, image=uids[place]) for place in (1, 2)],
         "PTV": [contour(GRID, 2, square + np.array([1, 1]))],
         "far": [contour(GRID, 9, square)],
+        "liver tip": [contour(GRID, 3, square[:1], "POINT")],
     }
     files = {**ct_files(), "mask.dcm": written(structure_set(rois))}
     aliases = 'match: {"(?i)liver.*": liver_region}, drop: {PTV: a target of treatment, far: elsewhere}'
@@ -336,3 +337,6 @@ def test_structures_become_labels_by_their_names(tmp_path: Path) -> None:
     expected[1:3, 2:7, 3:11] = True
     assert np.array_equal(region_of(sample, "liver_region"), expected)
     assert "mask: 1 contours above or below all slices of the image left out" in sample.notes
+    (tip,) = [f for f in sample.sample.facts if isinstance(f, RegionFact) and f.shape == "point" and f.by != "derived"]
+    assert (tip.frame, tip.concept) == ("ras_mm", "structure/liver_region")
+    assert np.allclose(np.asarray(tip.coords), (AFFINE @ [2.5, 1.5, 3, 1])[:3])

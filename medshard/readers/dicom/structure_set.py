@@ -43,7 +43,8 @@ class _Contour:
 def read_structure_set(dataset: Any, grid: Grid | None, rules: ContourRules) -> Mask:
     """All structures of a file; values count them from 1 in the order of the file, ``names`` has their ROI names.
 
-    A structure without closed contours marks nothing. A voxel belongs to a structure when its centre is inside.
+    A structure without closed contours marks nothing; points are landmarks of their own. A voxel belongs to a
+    structure when its centre is inside.
 
     Args:
         grid: of the image that the structures were drawn on.
@@ -60,7 +61,7 @@ def read_structure_set(dataset: Any, grid: Grid | None, rules: ContourRules) -> 
     notes: Counter[str] = Counter()
     if grid.frame_of_reference_uid is None:
         notes["the image states no frame of reference to compare with"] += 1
-    contours = _contours_by_roi(dataset, grid, notes)
+    contours, points = _contours_by_roi(dataset, grid, notes)
     for value, (number, name) in enumerate(names.items(), start=1):
         _draw(name, value, contours.get(number, []), grid, rules, stack, notes)
     return Mask(
@@ -68,6 +69,7 @@ def read_structure_set(dataset: Any, grid: Grid | None, rules: ContourRules) -> 
         affine_ijk_to_ras=grid.affine_ijk_to_ras,
         space=2 if grid.space == 2 else 3,
         names=dict(enumerate(names.values(), start=1)),
+        points=tuple((names[number], place) for number, place in points if number in names),
         notes=[f"{count} {text}" if text.startswith("contours") else text for text, count in sorted(notes.items())],
     )
 
@@ -97,15 +99,23 @@ def _number(holder: Any, keyword: str) -> int:
         raise ReadError(f"{keyword} is missing or no whole number", error_class="structure_set") from None
 
 
-def _contours_by_roi(dataset: Any, grid: Grid, notes: Counter[str]) -> dict[int, list[_Contour]]:
+def _contours_by_roi(
+    dataset: Any, grid: Grid, notes: Counter[str]
+) -> tuple[dict[int, list[_Contour]], list[tuple[int, tuple[float, float, float]]]]:
+    """Closed contours by ROI number; points with the ROI number of each, in RAS mm."""
     found: dict[int, list[_Contour]] = {}
+    landmarks: list[tuple[int, tuple[float, float, float]]] = []
     points = 0
     for roi in attribute(dataset, "ROIContourSequence") or ():
-        contours = found.setdefault(_number(roi, "ReferencedROINumber"), [])
+        number = _number(roi, "ReferencedROINumber")
+        contours = found.setdefault(number, [])
         for contour in attribute(roi, "ContourSequence") or ():
             kind = str(attribute(contour, "ContourGeometricType"))
+            if kind == "POINT":
+                landmarks += [(number, (float(x), float(y), float(z))) for x, y, z in _points(contour)]
+                continue
             if kind not in _CLOSED:
-                known = kind if kind in ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR") else "another type"
+                known = kind if kind in ("OPEN_PLANAR", "OPEN_NONPLANAR") else "another type"
                 notes[f"contours of {known} left out: they enclose nothing"] += 1
                 continue
             ras_mm = _points(contour)
@@ -118,7 +128,7 @@ def _contours_by_roi(dataset: Any, grid: Grid, notes: Counter[str]) -> dict[int,
             images = attribute(contour, "ContourImageSequence") or ()
             uids = frozenset(str(attribute(image, "ReferencedSOPInstanceUID")) for image in images)
             contours.append(_Contour(grid.index_of(ras_mm), kind == "CLOSEDPLANAR_XOR", uids))
-    return found
+    return found, landmarks
 
 
 def _points(contour: Any) -> NDArray[np.float64]:

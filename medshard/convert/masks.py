@@ -68,6 +68,7 @@ def _of_files(slot: str, spec: MediaSlot, refs: list[MediaRef], masks: list[Mask
             labels = _of_fractions(slot, spec, refs[0], first)
         elif first.names:
             labels = named_regions(first.labels, first.names, refs[0].path, space=first.space)
+            labels.free_names = first.free_names
             labels.points = [MaskPoint(name, place, refs[0].path) for name, place in first.points]
         else:
             labels = _single(spec, refs[0], _one_channel(first, spec), first.space)

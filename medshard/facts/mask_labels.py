@@ -78,6 +78,7 @@ class MaskLabels:
         regions: what its values mark; a declared layer without pixels is listed with size 0.
         affine_ijk_to_ras: for volumes.
         named: whether regions have names of their own, so that no value is the background.
+        free_names: whether these names are free text, which may identify: no message and no record quotes them.
         covers_image: whether the whole image was looked at; where not, a class that is not seen is not known to be
             absent.
         points: landmarks, which mark no voxel.
@@ -88,6 +89,7 @@ class MaskLabels:
     regions: list[MaskRegion] = field(default_factory=list)
     affine_ijk_to_ras: Affine | None = None
     named: bool = False
+    free_names: bool = False
     covers_image: bool = True
     points: list[MaskPoint] = field(default_factory=list)
 

@@ -48,10 +48,10 @@ def add_mask_classes(
         if not mask.named and region.value in fact.ignore:
             ignored = True
             continue
-        meaning = _meaning(context, name, fact, region.raw)
+        meaning = _meaning(context, name, fact, region.raw, f"ROI {region.value}" if mask.free_names else None)
         if meaning is DROPPED or region.size_px == 0:
             continue
-        source = out.cite_file(region.file, fact.of, region.raw)
+        source = out.cite_file(region.file, fact.of, _quoted(context, name, mask, region.raw))
         label = out.label(
             meaning.concept,
             slots,
@@ -66,7 +66,7 @@ def add_mask_classes(
         if mask.space == 2 and fact.boxes != "none":
             _add_boxes(mask, region, shape, slots, out, split=fact.boxes == "component")
     for point in mask.points:
-        _add_point(context, name, fact, point, slots, out)
+        _add_point(context, name, fact, mask, point, slots, out)
     for union, members in fact.unions.items():
         present = [labels[member] for member in members if member in labels]
         if present:
@@ -83,21 +83,34 @@ def add_mask_classes(
         out.scope(slots, context.set_name(name), instances=False)
 
 
-def _meaning(context: FactContext, name: str, fact: MaskClassFact, raw: str) -> Meaning:
+def _meaning(context: FactContext, name: str, fact: MaskClassFact, raw: str, instead: str | None) -> Meaning:
+    """What the map makes of a name; ``instead`` stands in the message for a name that may not be quoted."""
     try:
         return context.maps[name](raw)
     except UnmappedValueError as error:
-        raise ReadError(f"mask {fact.of}: {error}", error_class="unmapped_value") from error
+        said = str(error) if instead is None else f"the name of {instead} is not mapped; it is free text, so look it up"
+        raise ReadError(f"mask {fact.of}: {said}", error_class="unmapped_value") from (None if instead else error)
+
+
+def _quoted(context: FactContext, name: str, mask: MaskLabels, raw: str) -> str | None:
+    """A name as a record may cite it: free text only where the spec itself has it, word for word."""
+    return raw if not mask.free_names or raw in context.maps[name].values else None
 
 
 def _add_point(
-    context: FactContext, name: str, fact: MaskClassFact, point: MaskPoint, slots: list[str], out: Collector
+    context: FactContext,
+    name: str,
+    fact: MaskClassFact,
+    mask: MaskLabels,
+    point: MaskPoint,
+    slots: list[str],
+    out: Collector,
 ) -> None:
     """A landmark in the patient's millimetres, with the label of its name."""
-    meaning = _meaning(context, name, fact, point.raw)
+    meaning = _meaning(context, name, fact, point.raw, "a point" if mask.free_names else None)
     if meaning is DROPPED:
         return
-    source = out.cite_file(point.file, fact.of, point.raw)
+    source = out.cite_file(point.file, fact.of, _quoted(context, name, mask, point.raw))
     label = out.label(
         meaning.concept,
         slots,

@@ -42,8 +42,16 @@ SETS = {
     "medquad": "medquad",
     "pubmedqa": "pubmedqa",
     "lgg-mri": "lgg_mri",
+    "dicom-structural": "dicom_structural",
+    "niivue-dicom": "niivue_demo",
+    "totalsegmentator-dicom": "totalsegmentator_ref",
+    "nema-wg04": "nema_wg04",
+    "eyepy-heyex": "eyepy_oct",
 }
 """Shipped specs that are built whole, and the reference set of each; kits19 is built in part, see test_kits19."""
+
+WITH_REFUSALS = {"nibabel-dicom": "nibabel_formats"}
+"""The same of sets in which some files cannot be read, on purpose."""
 
 
 class Silent:

@@ -9,39 +9,52 @@
 namespace medshard::volume {
 namespace {
 
-const augment::ValueKernels& kernels() { return augment::value_kernels_of(core::chosen_simd()); }
+using augment::ValueKernels;
+
+const ValueKernels& kernels() { return augment::value_kernels_of(core::chosen_simd()); }
 
 // -1 to 1 over an axis; 0 where it has one place.
 double centred(int place, int length) { return length > 1 ? 2.0 * place / (length - 1) - 1.0 : 0.0; }
 
-// Along x, then y of every plane.
-void blur_planes(float* values, const std::int32_t shape[3], const float* taps, int radius,
-                 StepScratch& scratch) {
-  const int high = shape[1], wide = shape[2], count = 2 * radius + 1;
-  scratch.plane.resize(static_cast<std::size_t>(high) * wide);
+// A Gaussian cut off at four deviations; its middle weight alone where it is narrower than a voxel.
+std::vector<float> taps_of(double sigma) {
+  const int radius = static_cast<int>(4.0 * sigma + 0.5);
+  std::vector<double> heights;
+  double total = 0.0;
+  for (int k = -radius; k <= radius; ++k) {
+    heights.push_back(radius > 0 ? std::exp(-0.5 * (k / sigma) * (k / sigma)) : 1.0);
+    total += heights.back();
+  }
+  std::vector<float> taps;
+  for (const double height : heights) taps.push_back(static_cast<float>(height / total));
+  return taps;
+}
+
+// One row along x, into `out`.
+void blur_row(const ValueKernels& loops, const float* row, int wide, const std::vector<float>& taps,
+              StepScratch& scratch, float* out) {
+  const int count = static_cast<int>(taps.size()), radius = count / 2;
   scratch.line.resize(static_cast<std::size_t>(wide) + 2 * radius);
+  scratch.rows.resize(count);
   float* line = scratch.line.data();
-  for (int z = 0; z < shape[0]; ++z) {
-    float* plane = values + static_cast<std::size_t>(z) * high * wide;
-    for (int k = 0; k < count; ++k) scratch.rows[k] = line + k;
-    for (int y = 0; y < high; ++y) {
-      const float* row = plane + static_cast<std::size_t>(y) * wide;
-      std::copy(row, row + wide, line + radius);
-      for (int x = 1; x <= radius; ++x) {
-        line[radius - x] = row[augment::reflected(-x, wide)];
-        line[radius + wide - 1 + x] = row[augment::reflected(wide - 1 + x, wide)];
-      }
-      kernels().weighted_sum(scratch.rows.data(), taps, count, wide,
-                             scratch.plane.data() + static_cast<std::size_t>(y) * wide);
-    }
-    for (int y = 0; y < high; ++y) {
-      for (int k = 0; k < count; ++k) {
-        scratch.rows[k] =
-            scratch.plane.data() + static_cast<std::size_t>(augment::reflected(y + k - radius, high)) * wide;
-      }
-      kernels().weighted_sum(scratch.rows.data(), taps, count, wide,
-                             plane + static_cast<std::size_t>(y) * wide);
-    }
+  std::copy(row, row + wide, line + radius);
+  for (int x = 1; x <= radius; ++x) {
+    line[radius - x] = row[augment::reflected(-x, wide)];
+    line[radius + wide - 1 + x] = row[augment::reflected(wide - 1 + x, wide)];
+  }
+  for (int k = 0; k < count; ++k) scratch.rows[k] = line + k;
+  loops.weighted_sum(scratch.rows.data(), taps.data(), count, wide, out);
+}
+
+// `from` holds `many` rows of `length` values; each row of `out` is mixed from those around it.
+void blur_across(const ValueKernels& loops, const float* from, int many, std::size_t length,
+                 const std::vector<float>& taps, StepScratch& scratch, float* out) {
+  const int count = static_cast<int>(taps.size()), radius = count / 2;
+  scratch.rows.resize(count);
+  for (int row = 0; row < many; ++row) {
+    for (int k = 0; k < count; ++k)
+      scratch.rows[k] = from + static_cast<std::size_t>(augment::reflected(row + k - radius, many)) * length;
+    loops.weighted_sum(scratch.rows.data(), taps.data(), count, length, out + row * length);
   }
 }
 
@@ -59,34 +72,32 @@ Pair pair_of(int n, int count, int length) {
 
 }  // namespace
 
-void blur(float* values, const std::int32_t shape[3], float sigma, StepScratch& scratch) {
-  const int radius = static_cast<int>(4.0 * sigma + 0.5), count = 2 * radius + 1;
-  if (radius < 1) return;
-  scratch.weights.resize(count);
-  double total = 0.0;
-  for (int k = -radius; k <= radius; ++k)
-    total += std::exp(-0.5 * (k / static_cast<double>(sigma)) * (k / static_cast<double>(sigma)));
-  for (int k = -radius; k <= radius; ++k) {
-    const double at = k / static_cast<double>(sigma);
-    scratch.weights[k + radius] = static_cast<float>(std::exp(-0.5 * at * at) / total);
-  }
-  scratch.rows.resize(count);
-  blur_planes(values, shape, scratch.weights.data(), radius, scratch);
-  const std::size_t plane = static_cast<std::size_t>(shape[1]) * shape[2];
-  scratch.volume.assign(values, values + plane * shape[0]);
+void blur(float* values, const std::int32_t shape[3], const float sigma[3], StepScratch& scratch) {
+  const ValueKernels& loops = kernels();
+  const std::vector<float> along_z = taps_of(sigma[0]), along_y = taps_of(sigma[1]),
+                           along_x = taps_of(sigma[2]);
+  const int high = shape[1], wide = shape[2];
+  const std::size_t plane = static_cast<std::size_t>(high) * wide;
+  scratch.plane.resize(plane);
   for (int z = 0; z < shape[0]; ++z) {
-    for (int k = 0; k < count; ++k) {
-      scratch.rows[k] = scratch.volume.data() + augment::reflected(z + k - radius, shape[0]) * plane;
-    }
-    kernels().weighted_sum(scratch.rows.data(), scratch.weights.data(), count, plane, values + z * plane);
+    float* own = values + z * plane;
+    for (std::size_t at = 0; at < plane; at += wide)
+      blur_row(loops, own + at, wide, along_x, scratch, scratch.plane.data() + at);
+    blur_across(loops, scratch.plane.data(), high, wide, along_y, scratch, own);
   }
+  if (along_z.size() == 1) return;
+  scratch.volume.assign(values, values + plane * shape[0]);
+  blur_across(loops, scratch.volume.data(), shape[0], plane, along_z, scratch, values);
 }
 
-void low_resolution(float* values, const std::int32_t shape[3], float zoom, StepScratch& scratch) {
+void low_resolution(float* values, const std::int32_t shape[3], float zoom, bool in_plane,
+                    StepScratch& scratch) {
+  const ValueKernels& loops = kernels();
   int smaller[3];
   for (int axis = 0; axis < 3; ++axis) {
     smaller[axis] = std::max(1, static_cast<int>(std::floor(shape[axis] * static_cast<double>(zoom) + 0.5)));
   }
+  if (in_plane) smaller[0] = shape[0];
   const auto nearest = [&](int axis, int n) {
     const double at = (n + 0.5) * (static_cast<double>(shape[axis]) / smaller[axis]);
     return std::min(static_cast<int>(at), shape[axis] - 1);
@@ -115,7 +126,7 @@ void low_resolution(float* values, const std::int32_t shape[3], float zoom, Step
                       lower + py.second * row};
       const float weights[4] = {(1 - pz.weight) * (1 - py.weight), (1 - pz.weight) * py.weight,
                                 pz.weight * (1 - py.weight), pz.weight * py.weight};
-      kernels().weighted_sum(scratch.rows.data(), weights, 4, row, scratch.line.data());
+      loops.weighted_sum(scratch.rows.data(), weights, 4, row, scratch.line.data());
       float* to = values + (static_cast<std::size_t>(z) * shape[1] + y) * wide;
       for (std::size_t x = 0; x < wide; ++x) {
         const float a = scratch.line[along_x[x].first], b = scratch.line[along_x[x].second];
@@ -127,6 +138,7 @@ void low_resolution(float* values, const std::int32_t shape[3], float zoom, Step
 
 void bias_field(float* values, const std::int32_t shape[3], int order, const float* coefficients,
                 StepScratch& scratch) {
+  const ValueKernels& loops = kernels();
   const int wide = shape[2];
   scratch.line.resize(wide);
   double along_x[8];
@@ -149,7 +161,7 @@ void bias_field(float* values, const std::int32_t shape[3], int order, const flo
         for (int c = order; c >= 0; --c) total = total * px + along_x[c];
         scratch.line[x] = static_cast<float>(total);
       }
-      kernels().times_exp(values, scratch.line.data(), wide);
+      loops.times_exp(values, scratch.line.data(), wide);
     }
   }
 }

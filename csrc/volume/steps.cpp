@@ -114,7 +114,7 @@ void do_step(const Step& step, float* values, const std::int32_t shape[3], StepS
       return kernels().add_noise(values, count, step.seed, static_cast<std::uint32_t>(step.channel), p[0],
                                  p[1], p[2] != 0.0f);
     case Kind::gaussian_blur:
-      return blur(values, shape, p[0], scratch);
+      return blur(values, shape, p, scratch);
     case Kind::brightness:
       return kernels().scale(values, count, p[0], 0.0f, false);
     case Kind::contrast:
@@ -122,7 +122,7 @@ void do_step(const Step& step, float* values, const std::int32_t shape[3], StepS
     case Kind::gamma:
       return gamma(values, count, p[0], p[1] != 0.0f, p[2] != 0.0f);
     case Kind::low_resolution:
-      return low_resolution(values, shape, p[0], scratch);
+      return low_resolution(values, shape, p[0], p[1] != 0.0f, scratch);
     case Kind::bias_field:
       return bias_field(values, shape, static_cast<int>(p[0]), p + 1, scratch);
   }

@@ -15,11 +15,11 @@ enum class Kind : std::uint8_t {
   normalize = 3,  // mean, deviation
   invert = 4,
   gaussian_noise = 5,   // mean, deviation, 1 to clip
-  gaussian_blur = 6,    // deviation
+  gaussian_blur = 6,    // deviations along z, y, x
   brightness = 7,       // factor
   contrast = 8,         // factor, 1 to hold the range
   gamma = 9,            // exponent, 1 to invert, 1 to keep mean and deviation
-  low_resolution = 10,  // smaller size over the size
+  low_resolution = 10,  // smaller size over the size, 1 along y and x only
   bias_field = 11,      // order, coefficients
 };
 

@@ -81,6 +81,13 @@ class PlaneFrame:
         return max(1, round(height * down / fine)), max(1, round(width * across / fine))
 
     @property
+    def pixel_yx_mm(self) -> tuple[float, float] | None:
+        """Distance of stored pixels down and across; None when unknown."""
+        if self.affine_ijk_to_ras is None:
+            return None
+        return self._edge_mm(self.down), self._edge_mm(self.across)
+
+    @property
     def step_mm(self) -> float:
         """Distance of neighbouring planes, square to them.
 

@@ -12,6 +12,7 @@ from medshard.facts.labels import add_class, add_flags, add_number
 from medshard.facts.mask_labels import MaskLabels
 from medshard.facts.masks import add_mask_classes, add_mask_instances
 from medshard.facts.measure_facts import HOUNSFIELD, MeasuredMask
+from medshard.facts.places import add_places
 from medshard.facts.texts import add_qa, add_text
 from medshard.plan.row import FactRow, PlannedSample
 from medshard.readers.base import Volume
@@ -74,6 +75,7 @@ def build_facts(
             add_qa(context, fact, values, slots, out)
         elif isinstance(fact, (MaskClassFact, InstanceFact)):
             _add_mask(context, name, fact, slots, media, masks, volumes, out)
+    add_places(context.taxonomy, masks, out)
     return out
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medshard.families.image_rule import ImageRule, VideoRule
-from medshard.record.conversation import Block, MediaBlock, RegionBlock, TimeBlock
+from medshard.record.conversation import Block, MediaBlock, RegionBlock, SpacingBlock, TimeBlock
 from medshard.record.facts import Fact, IntervalFact, RegionFact
 
 __all__ = ["Delivered", "Family", "render_blocks"]
@@ -31,6 +31,8 @@ class Delivered:
         moved: the map of points (n, 2) where an elastic displacement is on the way; it replaces the affine one.
         pictures: of a volume, how many are delivered, or None where none is; a video's frames count as one.
         video: they are frames of a video.
+        spacing_mm: distance of delivered pixel centres across and down, and of planes where there are several; None
+            where it follows from the stored spacing and the map.
         of_volume: of a volume, the box x0 y0 x1 y1 of its picture in which a region's 3D box is seen.
         in_crop: of a crop in 3D, the box x0 y0 z0 x1 y1 z1 in which a region's 3D box is seen.
     """
@@ -46,8 +48,15 @@ class Delivered:
     moved: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     pictures: int | None = None
     video: bool = False
+    spacing_mm: tuple[float, ...] | None = None
     of_volume: Callable[[RegionFact], tuple[float, float, float, float]] | None = None
     in_crop: Callable[[RegionFact], tuple[float, ...]] | None = None
+
+    def spaced_mm(self, stored_xy_mm: Sequence[float]) -> tuple[float, float]:
+        """Distance of delivered pixel centres across and down, of stored ones that are so far apart."""
+        inverse = np.linalg.inv([[self.scale_x, self.shear_x], [self.shear_y, self.scale_y]])
+        across, down = np.linalg.norm(inverse.T * np.asarray(stored_xy_mm[:2]), axis=1).tolist()
+        return across, down
 
     def points(self, points_xy: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
         """Stored points in delivered pixels; they may lie outside of the picture."""
@@ -136,6 +145,8 @@ def render_blocks(
             pieces.append(_media(block, family, delivered.get(block.slot)))
         elif isinstance(block, RegionBlock):
             pieces.append(", ".join(_region(by_id[fact], family, delivered) for fact in block.facts))
+        elif isinstance(block, SpacingBlock):
+            pieces.append(_spacing(block, delivered[block.slot]))
         elif isinstance(block, TimeBlock):
             pieces.append(", ".join(_time(by_id[fact], family) for fact in block.facts))
         else:
@@ -149,6 +160,13 @@ def _media(block: MediaBlock, family: Family, seen: Delivered | None) -> str:
         return family.media(block) + "\n"
     shown = block.model_copy(update={"as_": "video" if seen.video else "image"})
     return (family.media(shown) + "\n") * seen.pictures
+
+
+def _spacing(block: SpacingBlock, seen: Delivered) -> str:
+    """Across, down, and from plane to plane, with three digits."""
+    stored_xyz_mm = block.spacing_mm[::-1]
+    lengths = seen.spacing_mm or (*seen.spaced_mm(stored_xyz_mm), *stored_xyz_mm[2:])
+    return " x ".join(f"{length:.3g}" for length in lengths)
 
 
 def _region(region: Fact, family: Family, delivered: Mapping[str, Delivered]) -> str:

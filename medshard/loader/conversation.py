@@ -16,7 +16,7 @@ from medshard.errors import LoaderError
 from medshard.families.base import Delivered, Family, render_blocks
 from medshard.readers.base import Affine
 from medshard.record.conversation import Conversation, Keeps, RegionBlock
-from medshard.record.facts import Fact, MaskRef, RegionFact
+from medshard.record.facts import Fact, LabelFact, MaskRef, RegionFact
 
 __all__ = ["Box3D", "ItemText", "no_text", "read_item_text"]
 
@@ -76,6 +76,11 @@ class ItemText:
     keeps: Keeps
     regions_xyxy: tuple[tuple[float, ...], ...]
     boxes_3d: tuple[Box3D, ...] = ()
+
+    @property
+    def names_image_side(self) -> bool:
+        """Whether it cites a side of the picture, not of the patient."""
+        return any(isinstance(fact, LabelFact) and fact.side_frame == "image" for fact in self.facts)
 
     def render(self, family: Family, delivered: Mapping[str, Delivered]) -> list[dict[str, str]]:
         """The messages, with places in the delivered picture."""

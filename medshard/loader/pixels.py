@@ -89,7 +89,11 @@ class PixelPlan:
         planes = self.planes
         pictures = 1 if self.is_video else planes.pictures
         return replace(
-            seen, pictures=pictures, video=self.is_video, of_volume=lambda region: planes.box(Box3D.of(region))
+            seen,
+            pictures=pictures,
+            video=self.is_video,
+            spacing_mm=planes.spacing_mm(seen),
+            of_volume=lambda region: planes.box(Box3D.of(region)),
         )
 
 
@@ -160,6 +164,8 @@ def _begin(
         return _Begun(None, size_hw, size_hw, text.regions_xyxy)
     if isinstance(volume, MedshardError):
         raise LoaderError(str(volume))
+    if text.names_image_side:
+        raise LoaderError("its text names a side of the picture, and a volume has none; give the side of the patient")
     known = volume or VolumeSeen()
     planes = draw_planes(
         line, compiled.planes, text.boxes_3d, known.affine_ijk_to_ras, known.foreground_zyx, seed, epoch

@@ -16,6 +16,7 @@ from medshard.augment.planes import Planes, Run, TakeSlab, Within
 from medshard.corpus.corpus import Corpus
 from medshard.engine import CODECS
 from medshard.errors import LoaderError, MedshardError
+from medshard.families.base import Delivered
 from medshard.loader.conversation import Box3D
 from medshard.loader.counter import uniform
 from medshard.loader.selection import ItemLine, MediumLine
@@ -26,6 +27,9 @@ __all__ = ["PlanePlan", "draw_planes", "open_volumes", "read_planes"]
 
 _SALT_PLANES = 12  # keeps the uses of one seed apart; the geometry's is in draws.py
 _SALT_FOREGROUND = 15
+
+_EVEN = 0.01
+"""Share of the distance of planes by which distances may differ and still be told as one."""
 
 _SAME_GRID_MM = 1e-3
 """By which the corners of two grids may differ and still be one: affines go through float32 in NIfTI headers."""
@@ -73,6 +77,16 @@ class PlanePlan:
     def position_mm(self) -> list[float]:
         """Of each run's middle along the normal of planes; not a number when unknown."""
         return [self.frame.position_mm((start + stop - 1) / 2) for start, stop in self.runs]
+
+    def spacing_mm(self, seen: Delivered) -> tuple[float, ...] | None:
+        """Distance of delivered pixels across and down, and of pictures that are evenly apart; None when unknown."""
+        if self.frame.pixel_yx_mm is None:
+            return None
+        down, across = self.frame.pixel_yx_mm
+        places = np.array(self.position_mm)
+        steps = np.abs(np.diff(places))
+        even = len(steps) > 0 and steps.max() - steps.min() <= _EVEN * steps.max()
+        return (*seen.spaced_mm((across, down)), *([float(steps.mean())] if even else []))
 
     def voxels_from_picture(self) -> NDArray[np.float64]:
         """(N, 3, 4): of each run, the voxel (z, y, x) of a point (x, y, depth, 1) of the picture."""

@@ -142,8 +142,8 @@ class RelationFact(_Fact):
     """A relation between facts or between two studies.
 
     Attributes:
-        subject: the earlier fact, if the source names one.
-        object: the later fact.
+        subject: of two studies the earlier fact, if the source names one; else what the relation is said of.
+        object: of two studies the later fact; else what it is said to.
         days: days between the two studies.
     """
 

@@ -210,10 +210,10 @@ def _noise(values: Array, params: list[float], step: DrawnStep, channel: int) ->
 
 
 def _blur(values: Array, params: list[float], step: DrawnStep, channel: int) -> Array:
-    radius = int(4 * params[0] + 0.5)
-    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / params[0]) ** 2)
-    taps /= taps.sum()
-    for axis in range(3):
+    for axis, sigma in enumerate(params):
+        radius = int(4 * sigma + 0.5)
+        taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+        taps /= taps.sum()
         n = values.shape[axis]
         places = np.arange(n)[:, None] + np.arange(-radius, radius + 1)[None]
         period = max(1, 2 * (n - 1))
@@ -250,7 +250,10 @@ def _gamma(values: Array, params: list[float], step: DrawnStep, channel: int) ->
 
 def _low_resolution(values: Array, params: list[float], step: DrawnStep, channel: int) -> Array:
     shape = values.shape
-    smaller = [max(1, math.floor(n * params[0] + 0.5)) for n in shape]
+    zoom, in_plane = params
+    smaller = [max(1, math.floor(n * zoom + 0.5)) for n in shape]
+    if in_plane:
+        smaller[0] = shape[0]
     for axis, (size, n) in enumerate(zip(smaller, shape, strict=True)):
         nearest = np.minimum(np.floor((np.arange(size) + 0.5) * (n / size)).astype(int), n - 1)
         values = np.take(values, nearest, axis)

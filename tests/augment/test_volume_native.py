@@ -28,6 +28,7 @@ from medshard.augment.volume import (
     draw_steps,
     draw_volume,
 )
+from medshard.engine import features
 from medshard.errors import LoaderError
 from medshard.loader.draws import VolumeCropDraws
 from medshard.testing.reference_volume import reference_image, reference_mask, reference_steps
@@ -153,6 +154,7 @@ STEPS = {
     "noise": GaussianNoise(0.5, (1.0, 4.0), clip=False),
     "blur": GaussianBlur3D((0.5, 2.5)),
     "wide blur": GaussianBlur3D(6.0),
+    "blur of three widths": GaussianBlur3D((0.05, 3.0), per_axis=True),
     "brightness": RandomBrightness3D((0.5, 1.5), p=1.0),
     "contrast": RandomContrast3D((0.5, 1.5), p=1.0),
     "contrast without bounds": RandomContrast3D((0.5, 1.5), preserve_range=False, p=1.0),
@@ -160,6 +162,7 @@ STEPS = {
     "inverted gamma": RandomGamma3D((0.5, 2.0), invert=True, p=1.0),
     "gamma without statistics": RandomGamma3D((0.5, 2.0), invert=True, retain_stats=False, p=1.0),
     "low resolution": SimulateLowResolution((0.3, 0.9), p=1.0, p_of_channel=1.0),
+    "low resolution of slices": SimulateLowResolution((0.3, 0.9), in_plane=True, p=1.0, p_of_channel=1.0),
     "bias field": RandomBiasField(0.4, 3),
     "bias field of order 0": RandomBiasField(0.4, 0),
     "half of the channels": SimulateLowResolution((0.3, 0.9), p=1.0, p_of_channel=0.5),
@@ -182,6 +185,28 @@ def test_steps_equal_the_reference(name, shape) -> None:
         wanted = reference_steps(plain, steps)
         spread = max(1.0, float(np.abs(wanted).max()))
         np.testing.assert_allclose(out, wanted, atol=2e-4 * spread)
+
+
+@pytest.mark.parametrize("level", features()["simd_levels"])
+def test_every_simd_level_gives_the_same_bits(level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored, every = volume((24, 30, 28)), [op for given in STEPS.values() for op in np.atleast_1d(given)]
+    values = [op for op in every if not isinstance(op, (Window, Normalize, PercentileNormalize, ZScoreNormalize))]
+    results = []
+    for wanted in ("scalar", level):
+        monkeypatch.setenv("MEDSHARD_SIMD", wanted)
+        made = []
+        for operations in TRANSFORMS.values():
+            compiled = compile_volume([*operations, Window(-100, 200), *values])
+            draws = VolumeCropDraws(5, 0, 7, 1)
+            geometry = draw_volume(compiled, stored.shape[1:], draws, spacing_zyx_mm=(1.0, 1.0, 1.0))
+            box, start = read(geometry, stored)
+            out = np.empty((1, *geometry.size_zyx), np.float32)
+            deliver(geometry, draw_steps(compiled, draws, 1), box, start, out)
+            labels = np.empty((1, *geometry.size_zyx), np.int32)
+            deliver_mask(geometry, box, start, labels)
+            made += [out.tobytes(), labels.tobytes()]
+        results.append(made)
+    assert results[0] == results[1]
 
 
 def test_scipy_gives_the_same_blur() -> None:

@@ -47,6 +47,11 @@ SETS = {
     "totalsegmentator-dicom": "totalsegmentator_ref",
     "nema-wg04": "nema_wg04",
     "eyepy-heyex": "eyepy_oct",
+    "lgg-mri-volumes": "lgg_mri",
+    "dcmqi-seg": "dcmqi",
+    "dicompyler-rt": "dicompyler_rt",
+    "totalsegmentator-ref": "totalsegmentator_ref",
+    "totalsegmentator-dicom-labels": "totalsegmentator_ref",
 }
 """Shipped specs that are built whole, and the reference set of each; kits19 is built in part, see test_kits19."""
 

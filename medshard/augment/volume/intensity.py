@@ -78,11 +78,13 @@ class GaussianBlur3D(Step3D):
 
     Args:
         sigma: in voxels, or (low, high) to draw it from, a channel each.
+        per_axis: each axis draws one of its own.
         p: probability that an item is changed.
         p_of_channel: that a channel is, when the item is.
     """
 
     sigma: float | Sequence[float] = (0.5, 1.0)
+    per_axis: bool = False
     p: float = 1.0
     p_of_channel: float = 1.0
     kind: ClassVar[str] = "gaussian_blur"
@@ -92,8 +94,10 @@ class GaussianBlur3D(Step3D):
         span("GaussianBlur3D", "sigma", self.sigma, 0.01, 20)
 
     def params(self, drawn: PlacedDraws, first: int) -> tuple[float, ...]:
-        """The deviation."""
-        return (drawn.between(first, *span("GaussianBlur3D", "sigma", self.sigma, 0.01, 20)),)
+        """The deviations along z, y and x."""
+        low, high = span("GaussianBlur3D", "sigma", self.sigma, 0.01, 20)
+        z, y, x = (drawn.between(first + (axis if self.per_axis else 0), low, high) for axis in range(3))
+        return z, y, x
 
 
 @dataclass(frozen=True)
@@ -176,11 +180,13 @@ class SimulateLowResolution(Step3D):
 
     Args:
         zoom: bounds of the smaller size over the size, a channel each.
+        in_plane: only along y and x: for volumes whose slices lie far apart.
         p: probability that an item is changed.
         p_of_channel: that a channel is, when the item is.
     """
 
     zoom: float | Sequence[float] = (0.5, 1.0)
+    in_plane: bool = False
     p: float = 0.25
     p_of_channel: float = 0.5
     kind: ClassVar[str] = "low_resolution"
@@ -190,8 +196,9 @@ class SimulateLowResolution(Step3D):
         span("SimulateLowResolution", "zoom", self.zoom, 0.01, 1)
 
     def params(self, drawn: PlacedDraws, first: int) -> tuple[float, ...]:
-        """The smaller size over the size."""
-        return (drawn.between(first, *span("SimulateLowResolution", "zoom", self.zoom, 0.01, 1)),)
+        """The smaller size over the size; 1 to leave z."""
+        zoom = drawn.between(first, *span("SimulateLowResolution", "zoom", self.zoom, 0.01, 1))
+        return zoom, float(self.in_plane)
 
 
 @dataclass(frozen=True)

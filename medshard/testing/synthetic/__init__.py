@@ -13,6 +13,7 @@ from __future__ import annotations
 from medshard.testing.synthetic.breast import breast_ultrasound
 from medshard.testing.synthetic.canary import MAX_CANARY_CHARACTERS
 from medshard.testing.synthetic.chest import FINDING_COLUMNS, chest_xray
+from medshard.testing.synthetic.shapes import ShapesVolume, ToyShape, toy_shapes
 from medshard.testing.synthetic.truth import (
     BreastImage,
     BreastTruth,
@@ -31,6 +32,9 @@ __all__ = [
     "ChestTruth",
     "Lesion",
     "PaintedFinding",
+    "ShapesVolume",
+    "ToyShape",
     "breast_ultrasound",
     "chest_xray",
+    "toy_shapes",
 ]

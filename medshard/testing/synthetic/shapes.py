@@ -1,7 +1,7 @@
 """Toy volumes: balls and hollow balls in noise, with masks of objects and of classes.
 
-After the toy experiments of Jaeger et al., "Retina U-Net: embarrassingly simple exploitation of segmentation supervision
-for medical object detection", ML4H 2020: discs with and without a hole, which only their middle tells apart.
+After the toy experiments of Jaeger et al., "Retina U-Net: embarrassingly simple exploitation of segmentation
+supervision for medical object detection", ML4H 2020: discs with and without a hole, which their middle tells apart.
 """
 
 from __future__ import annotations

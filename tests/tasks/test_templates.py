@@ -166,7 +166,7 @@ def test_articles_fit_their_words(article: str) -> None:
         first = words[1]
         spelled = first.isupper() or first.startswith("X-")
         vowel = first[0] in ("AEFHILMNORSX" if spelled and first not in ("PET", "FLAIR") else "aeioAEIO")
-        vowel = vowel or first.startswith(("ul", "un"))
+        vowel = vowel or first.startswith(("ul", "un", "up"))
         assert vowel == (article == "an"), f"{article} {first}"
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medshard.errors import LoaderError
 
-__all__ = ["stitch", "window_weights"]
+__all__ = ["WindowAccumulator", "stitch", "window_weights"]
 
 _LEAST = 1e-3
 
@@ -34,35 +34,77 @@ def window_weights(size_zyx: Sequence[int], sigma: float = 0.125) -> NDArray[np.
     return np.asarray(np.maximum(weights / weights.max(), _LEAST), np.float32)
 
 
+class WindowAccumulator:
+    """The weighted mean of overlapping windows of one volume, window by window.
+
+    Args:
+        shape_zyx: of the volume on the grid of the windows.
+        weights: (d, h, w), see ``window_weights``.
+
+    Attributes:
+        windows: how many were added.
+    """
+
+    def __init__(self, shape_zyx: Sequence[int], weights: NDArray[np.float32]) -> None:
+        self._shape, self._weights = tuple(int(n) for n in shape_zyx), weights
+        self._total: NDArray[np.float32] | None = None
+        self._share = np.zeros(self._shape, np.float32)
+        self.windows = 0
+
+    def add(self, start_zyx: Sequence[int], values: NDArray[np.floating]) -> None:
+        """One window; what it has outside the volume is left out.
+
+        Args:
+            start_zyx: of its first voxel, as ``GridCrop3D.starts`` gives it.
+            values: (C, d, h, w).
+
+        Raises:
+            LoaderError: it is of another size than the weights, has other channels than those before, or lies outside.
+        """
+        weights = self._weights
+        if values.ndim != 4 or values.shape[1:] != weights.shape:
+            raise LoaderError(f"stitch: weights are of {weights.shape}, a window is {values.shape[1:]}")
+        if self._total is None:
+            self._total = np.zeros((len(values), *self._shape), np.float32)
+        if len(values) != len(self._total):
+            raise LoaderError(f"stitch: windows of {len(self._total)} and of {len(values)} channels in one volume")
+        start = [int(n) for n in start_zyx]
+        ends = [(max(0, s), min(n, s + e)) for s, n, e in zip(start, self._shape, weights.shape, strict=True)]
+        if any(low >= high for low, high in ends):
+            raise LoaderError(f"stitch: the window at {tuple(start)} lies outside of a volume of {self._shape}")
+        there = tuple(slice(low, high) for low, high in ends)
+        own = tuple(slice(low - s, high - s) for (low, high), s in zip(ends, start, strict=True))
+        for total, channel in zip(self._total, values, strict=True):
+            total[there] += channel[own] * weights[own]
+        self._share[there] += weights[own]
+        self.windows += 1
+
+    def result(self) -> NDArray[np.float32]:
+        """(C, Z, Y, X)
+
+        Raises:
+            LoaderError: there are voxels that no window has.
+        """
+        if self._total is None or not self._share.min() > 0:
+            raise LoaderError("stitch: there are voxels that no window has; say all windows of the grid")
+        return np.asarray(self._total / self._share, np.float32)
+
+
 def stitch(
     shape_zyx: Sequence[int],
     windows: Iterable[tuple[Sequence[int], NDArray[np.floating]]],
     weights: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """(C, Z, Y, X) the weighted mean of overlapping windows; what a window has outside the volume is left out.
+    """(C, Z, Y, X) the weighted mean of overlapping windows.
 
     Args:
-        shape_zyx: of the volume on the grid of the windows.
-        windows: (start_zyx, values (C, d, h, w)) of each, as ``GridCrop3D.starts`` gives the starts.
-        weights: (d, h, w), see ``window_weights``.
+        shape_zyx, weights: see ``WindowAccumulator``.
+        windows: (start_zyx, values (C, d, h, w)) of each.
 
     Raises:
-        LoaderError: no window, one of another size than the weights, or a voxel that no window has.
+        LoaderError: no window, one that does not fit, or a voxel that no window has.
     """
-    total: NDArray[np.float32] | None = None
-    share = np.zeros(tuple(shape_zyx), np.float32)
+    whole = WindowAccumulator(shape_zyx, weights)
     for start, values in windows:
-        if values.shape[1:] != weights.shape:
-            raise LoaderError(f"stitch: weights are of {weights.shape}, a window is {values.shape[1:]}")
-        if total is None:
-            total = np.zeros((len(values), *shape_zyx), np.float32)
-        ends = [(max(0, s), min(n, s + e)) for s, n, e in zip(start, shape_zyx, weights.shape, strict=True)]
-        there = tuple(slice(low, high) for low, high in ends)
-        own = tuple(slice(low - s, high - s) for (low, high), s in zip(ends, start, strict=True))
-        for channel, given in zip(total, values, strict=True):
-            channel[there] += given[own] * weights[own]
-        share[there] += weights[own]
-    if total is None or not share.min() > 0:
-        raise LoaderError("stitch: there are voxels that no window has; say all windows of the grid")
-    total /= share
-    return total
+        whole.add(start, values)
+    return whole.result()

@@ -12,8 +12,8 @@ import numpy as np
 from medshard.facts.collect import Collector
 from medshard.facts.components import connected_parts
 from medshard.facts.mask_labels import MaskLabels, MaskRegion
-from medshard.facts.measures import Length, centroid_xyz, runs_by_value, shape_of, values_under
-from medshard.facts.runs import Runs
+from medshard.facts.measures import Length, centroid_xyz, shape_of, values_under
+from medshard.facts.runs import Runs, runs_by_value
 from medshard.readers.base import Volume
 from medshard.record.facts import MeasureFact, RegionFact
 from medshard.spec.schema.facts import Measure

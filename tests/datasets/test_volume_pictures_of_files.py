@@ -116,11 +116,11 @@ def test_projections_and_montages_are_numpys(real: tuple[Path, Corpus], name: st
     for letter, axis in (("z", 0), ("y", 1), ("x", 2)):
         wanted = values.max(axis)
         batch = batch_of(corpus, name, [TakeSlab(letter, reduce="max"), Resize(wanted.shape), EXACT])  # type: ignore[arg-type]
-        assert equal(stored(batch)[0, 0], wanted)
+        assert equal(stored(batch)[0], wanted)
     planes = [values[(2 * number + 1) * len(values) // 8] for number in range(4)]
     wanted = np.concatenate([np.concatenate(planes[:2], 1), np.concatenate(planes[2:], 1)])
     batch = batch_of(corpus, name, [Montage("z", rows=2, columns=2), Resize(wanted.shape), EXACT])
-    assert equal(stored(batch)[0, 0], wanted)
+    assert equal(stored(batch)[0], wanted)
 
 
 def test_masks_of_an_abdomen_lie_on_its_slices(shared: Path, tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ namespace {
 using Records = nb::ndarray<std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu, nb::ro>;
 
 nb::bytes pack_chunk(nb::handle data, std::size_t item_bytes, const std::string& codec, int level,
-                     int shuffle) {
+                     int shuffle, std::size_t block_bytes) {
   Buffer buffer(data);
   std::vector<std::uint8_t> packed;
   {
     nb::gil_scoped_release release;
     packed = volume::pack(buffer.data(), buffer.size(), item_bytes,
-                          {codec, level, static_cast<volume::Shuffle>(shuffle)});
+                          {codec, level, static_cast<volume::Shuffle>(shuffle), block_bytes});
   }
   return nb::bytes(packed.data(), packed.size());
 }
@@ -53,7 +53,7 @@ void bind_volume(nb::module_& m) {
   m.attr("PIECE_BYTES") = sizeof(volume::Piece);
   m.attr("CROP_BYTES") = sizeof(volume::Crop);
   m.def("pack_chunk", &pack_chunk, nb::arg("data"), nb::arg("item_bytes"), nb::arg("codec"), nb::arg("level"),
-        nb::arg("shuffle"));
+        nb::arg("shuffle"), nb::arg("block_bytes"));
   m.def("read_crop", &read_crop, nb::arg("crop"), nb::arg("pieces"));
 }
 

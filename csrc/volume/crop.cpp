@@ -87,14 +87,19 @@ void read_crop(const Crop& crop, const Piece* pieces, std::size_t count, Scratch
   static const Converters& converters = converters_of(core::chosen_simd());
   const std::size_t bytes =
       static_cast<std::size_t>(crop.inner[0]) * crop.inner[1] * crop.inner[2] * bytes_of(crop.stored);
+  const std::size_t plane = bytes / static_cast<std::size_t>(crop.inner[0]);
   scratch.chunk.resize(bytes);
   bool blank = false;  // whether the chunk holds zeros
   for (std::size_t number = 0; number < count; ++number) {
     failed = number;
     const Piece& piece = pieces[number];
+    const Span z = overlap(piece.origin[0], crop.inner[0], crop.shape[0]);
+    if (z.begin >= z.end) continue;
     if (piece.size != 0) {
+      const std::size_t first = static_cast<std::size_t>(z.first);
+      const Range wanted{first * plane, (first + static_cast<std::size_t>(z.end - z.begin)) * plane};
       unpack(reinterpret_cast<const std::uint8_t*>(piece.address), piece.size, scratch.chunk.data(), bytes,
-             scratch);
+             wanted, scratch);
       blank = false;
     } else if (!blank) {
       std::fill(scratch.chunk.begin(), scratch.chunk.end(), std::uint8_t{0});

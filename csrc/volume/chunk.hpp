@@ -31,7 +31,7 @@ struct Scratch {
   struct FreeZstd {
     void operator()(ZSTD_DCtx* context) const;
   };
-  std::vector<std::uint8_t> shuffled, chunk;
+  std::vector<std::uint8_t> packed, shuffled, chunk;
   std::unique_ptr<ZSTD_DCtx, FreeZstd> zstd;
 };
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medshard import _engine
 from medshard.errors import CorpusError
+from medshard.volumes.order import chunk_order
 
 __all__ = ["CODEC", "INNER", "LEVEL", "MISSING", "ArrayLayout", "layout_for", "pack"]
 
@@ -74,6 +76,11 @@ class ArrayLayout:
     def chunks(self) -> int:
         """Number of inner chunks of a shard."""
         return math.prod(self.inner_per_shard)
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """Numbers of the inner chunks of a shard, in C order, as they follow one another in the file."""
+        return chunk_order(self.inner_per_shard, self.axes)
 
     @property
     def block_bytes(self) -> int:
@@ -149,6 +156,7 @@ class ArrayLayout:
             )
             grids = zip(layout.shape, layout.shard, layout.inner, layout.axes, strict=True)
             even = all(length > 0 and small > 0 and edge > 0 and edge % small == 0 for length, edge, small, _ in grids)
+            even = even and len(layout.shape) >= 3 and all(edge == 1 for edge in layout.inner[:-3])
             fits = fits and even and layout.dtype in _DTYPES and layout.chunk_bytes <= 2**28
         except (KeyError, TypeError, ValueError) as error:
             raise CorpusError(f"{path}/zarr.json is no array that medshard wrote") from error

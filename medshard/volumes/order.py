@@ -22,6 +22,8 @@ for a plane; beams stay below 2 for every shape.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +35,7 @@ ORDER = "beams-3"
 _BEAM = 3
 
 
+@lru_cache(maxsize=64)
 def chunk_order(grid: tuple[int, ...], axes: tuple[str, ...]) -> NDArray[np.int64]:
     """The chunks of a shard in the order of the file.
 
@@ -43,11 +46,13 @@ def chunk_order(grid: tuple[int, ...], axes: tuple[str, ...]) -> NDArray[np.int6
         axes: letters, one an axis, the last three z, y, x.
 
     Returns:
-        (chunks,): numbers of the chunks in C order.
+        (chunks,): numbers of the chunks in C order. Not to be written to.
     """
     places = np.indices(grid).reshape(len(grid), -1)
     z, y, x = places[-3:]
     keys = [z // _BEAM, y // _BEAM, x, y, z]
     for place, axis in zip(places[:-3], axes[:-3], strict=True):
         keys = [*keys, place] if axis == "c" else [place, *keys]
-    return np.lexsort(keys[::-1]).astype(np.int64)
+    order = np.lexsort(keys[::-1]).astype(np.int64)
+    order.flags.writeable = False
+    return order

@@ -267,8 +267,8 @@ def test_a_level_is_one_shard_up_to_a_gibibyte() -> None:
     assert grid(2100, 512, 512) == (2, 1, 1)
     assert grid(2048, 2048, 512, dtype="float32") == (4, 2, 1)
     assert grid(4, 300, 512, 512) == (1, 1, 1, 1)
-    assert grid(40, 300, 512, 512) == (4, 1, 1, 1)
-    assert grid(40, 3, 300, 512, 512) == (10, 1, 1, 1, 1)
+    assert grid(40, 300, 512, 512) == (8, 1, 1, 1)
+    assert grid(40, 3, 300, 512, 512) == (20, 1, 1, 1, 1)
     assert grid(200_000, 2, 2, 2) == (4, 1, 1, 1)  # the index has its own bound
 
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from medshard.errors import CorpusError, StorageError
 from medshard.readers.base import Affine, Array
+from medshard.storage.base import Storage
 from medshard.storage.local import LocalStorage
-from medshard.storage.base import Bytes, Storage
 from medshard.volumes.cache import ChunkCache, fetch_chunks
 from medshard.volumes.catalog import CataloguedVolume
 from medshard.volumes.layout import ArrayLayout
@@ -120,6 +120,25 @@ class VolumeReader:
         self._fill(out, start, level, None, (False, False, False), executor)
         return out
 
+    def prefetch(self, start: tuple[int, ...], size: tuple[int, ...], *, level: int = 0) -> None:
+        """Have the chunks of a box in the cache, so that reading it does not wait; nothing without a cache.
+
+        Args:
+            start, size, level: as for ``read_crop``; inside the array.
+        """
+        if self._cache is None:
+            return
+        layout = self.layout(level)
+        ends = tuple(s + n for s, n in zip(start, size, strict=True))
+        for shard in _shards(layout, start, ends):
+            table = self._table(level, layout, shard)
+            pieces, numbers = self._pieces(layout, shard, table, start, ends)
+            held = numbers[pieces["size"].reshape(-1) > 0]
+            if len(held):
+                path = f"{self._path}/{self._levels[level]}/{layout.shard_path(shard)}"
+                with self._there(path):
+                    self._cache.fetch(self._storage, path, table, held, self._policy)
+
     def read_values(
         self,
         start: tuple[int, ...],
@@ -160,9 +179,7 @@ class VolumeReader:
         if any(s < 0 or n < 1 or e > length for s, n, e, length in inside):
             raise IndexError(f"{self._path}: the box {start} + {out.shape} reaches outside {layout.shape}")
         record = crop_record(out.shape[-3:], layout.inner[-3:], layout.dtype, mapping, flip_zyx)
-        shards = [range(s // edge, -(-e // edge)) for s, e, edge in zip(start, ends, layout.shard, strict=True)]
-
-        for shard in itertools.product(*shards):
+        for shard in _shards(layout, start, ends):
             table = self._table(level, layout, shard)
             pieces, numbers = self._pieces(layout, shard, table, start, ends)
             jobs = []
@@ -265,6 +282,12 @@ class VolumeReader:
             return found
         with self._there(path):
             return bytes(self._storage.read(path))
+
+
+def _shards(layout: ArrayLayout, start: tuple[int, ...], ends: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """The shards under a box."""
+    along = (range(s // edge, -(-e // edge)) for s, e, edge in zip(start, ends, layout.shard, strict=True))
+    return itertools.product(*along)
 
 
 def _place(path: str, file: int, job: tuple[NDArray[np.void], NDArray[np.void]]) -> None:

@@ -249,6 +249,7 @@ def _store_plane(slot: str, spec: MediaSlot, labels: MaskLabels, out: ReadMedia)
         dtype=str(labels.labels.dtype),
         bits=labels.labels.dtype.itemsize * 8,
         spacing_mm=like.spacing_mm if like is not None else stated_spacing(spec),
+        spacing_region_px=like.spacing_region_px if like is not None else None,
         patient_left=like.patient_left if like is not None else None,
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
     )

@@ -31,7 +31,6 @@ from medshard.augment.volume.intensity import (
 )
 from medshard.augment.volume.presets import nnunet_default
 from medshard.augment.volume.spatial import Allowed, ElasticTransform3D, RandomAffine3D, RandomFlip3D, RandomRot90In3D
-from medshard.augment.volume.stitching import stitch, window_weights
 
 __all__ = [
     "Allowed",
@@ -65,6 +64,4 @@ __all__ = [
     "draw_volume",
     "is_volume_transform",
     "nnunet_default",
-    "stitch",
-    "window_weights",
 ]

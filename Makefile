@@ -12,7 +12,7 @@ NATIVE := CMakeLists.txt setup.py pyproject.toml $(shell find csrc -type f)
 
 help:
 	@echo "make setup   .venv with medshard (.venv/bin/medshard), system packages, the native extension"
-	@echo "make demo    convert four small datasets and stream them for two epochs"
+	@echo "make demo    convert five small datasets and stream them for two epochs"
 	@echo "make test    lint, types, all tests"
 	@echo "make lint    ruff, mypy --strict, clang-format"
 	@echo "make sanitize  the engine as C++ programs under address, undefined-behaviour and thread sanitizers"

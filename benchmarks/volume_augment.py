@@ -102,7 +102,7 @@ def monai(elastic: bool) -> Work:
         Rand3DElasticd(sigma_range=(5, 7), magnitude_range=(50, 150), **common) if elastic else RandAffined(**common)
     )
     image, mask = (torch.from_numpy(array.astype(np.float32)) for array in voxels())
-    return lambda number: transform({"image": image, "mask": mask})
+    return lambda _: transform({"image": image, "mask": mask})
 
 
 def torchio(elastic: bool) -> Work:
@@ -116,7 +116,7 @@ def torchio(elastic: bool) -> Work:
     if elastic:
         transforms.append(tio.RandomElasticDeformation(num_control_points=7, max_displacement=7.5))
     transform = tio.Compose(transforms)
-    return lambda number: transform(subject)
+    return lambda _: transform(subject)
 
 
 def batchgenerators(elastic: bool) -> Work:
@@ -138,7 +138,7 @@ def batchgenerators(elastic: bool) -> Work:
     )
     image, mask = voxels()
     floats, labels = torch.from_numpy(image.astype(np.float32)), torch.from_numpy(mask.astype(np.int16))
-    return lambda number: transform(image=floats, segmentation=labels)
+    return lambda _: transform(image=floats, segmentation=labels)
 
 
 def batchgenerators_values() -> Work:

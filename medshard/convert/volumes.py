@@ -69,7 +69,7 @@ def read_volume_slot(
         volume.affine_ijk_to_ras,
         sop_instance_uids=volume.sop_instance_uids,
         frame_of_reference_uid=volume.frame_of_reference_uid,
-        slice_names=names,
+        slice_names=names if spec.axes is None else (),  # slices lie along another axis then
     )
     media = volume_media(slot, spec, volume, "volume", volume_part(key, slot))
     media.view = view_of(spec, None, taxonomy)

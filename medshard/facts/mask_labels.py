@@ -7,7 +7,7 @@ instances that overlap go to further channels, so that nothing is merged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from medshard.readers.base import Affine, Array
 
 __all__ = [
     "MaskLabels",
+    "MaskPoint",
     "MaskRegion",
     "foreground",
     "label_map",
+    "measure_regions",
     "named_regions",
     "pack_regions",
     "single_channel",
@@ -51,6 +53,21 @@ class MaskRegion:
     file: str
 
 
+@dataclass(frozen=True)
+class MaskPoint:
+    """A landmark that stands in a mask's file.
+
+    Attributes:
+        raw: the source's name for it.
+        ras_mm: x, y, z.
+        file: the file that shows it.
+    """
+
+    raw: str
+    ras_mm: tuple[float, float, float]
+    file: str
+
+
 @dataclass
 class MaskLabels:
     """A mask as it is stored.
@@ -61,8 +78,10 @@ class MaskLabels:
         regions: what its values mark; a declared layer without pixels is listed with size 0.
         affine_ijk_to_ras: for volumes.
         named: whether regions have names of their own, so that no value is the background.
+        free_names: whether these names are free text, which may identify: no message and no record quotes them.
         covers_image: whether the whole image was looked at; where not, a class that is not seen is not known to be
             absent.
+        points: landmarks, which mark no voxel.
     """
 
     labels: Array
@@ -70,7 +89,9 @@ class MaskLabels:
     regions: list[MaskRegion] = field(default_factory=list)
     affine_ijk_to_ras: Affine | None = None
     named: bool = False
+    free_names: bool = False
     covers_image: bool = True
+    points: list[MaskPoint] = field(default_factory=list)
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -166,10 +187,29 @@ def named_regions(values: Array, names: Mapping[int, str], file: str, *, space: 
         if values.shape[-1] == 2:
             values = np.concatenate([values, np.zeros_like(values[..., :1])], axis=-1)  # as in pack_regions
     mask = MaskLabels(np.ascontiguousarray(values), space, named=True)
-    for value, name in sorted(names.items()):
-        inside = mask.region(value)
-        mask.regions.append(MaskRegion(value, name, None, int(inside.sum()), tight_box(inside), file))
+    mask.regions = [MaskRegion(value, name, None, 0, None, file) for value, name in sorted(names.items())]
+    measure_regions(mask)
     return mask
+
+
+def measure_regions(mask: MaskLabels) -> None:
+    """State the size and the box of each region anew, from the labels in one pass."""
+    labels = mask.labels
+    if mask.space == 2:
+        labels = labels[None] if labels.ndim == 2 else np.moveaxis(labels, -1, 0)[:, None]
+    found = index_values(np.ascontiguousarray(labels))
+    boxes = found.boxes_zyx[..., -mask.space :].tolist()
+    known = {
+        value: (count, (tuple(low), tuple(high)))
+        for value, count, (low, high) in zip(found.values.tolist(), found.counts.tolist(), boxes, strict=True)
+    }
+    for place, region in enumerate(mask.regions):
+        if region.value == 0:
+            inside = mask.region(0)
+            size, box = int(inside.sum()), tight_box(inside)
+        else:
+            size, box = known.get(region.value, (0, None))
+        mask.regions[place] = replace(region, size_px=size, box=box)
 
 
 def pack_regions(grid: tuple[int, ...], parts: Sequence[tuple[int, str, int | None, str, Array]]) -> MaskLabels:

@@ -13,6 +13,7 @@ from medshard.augment.volume import (
     GaussianBlur3D,
     GridCrop3D,
     ModalityDropout,
+    PatchMask3D,
     RandomAffine3D,
     RandomBiasField,
     RandomBrightness3D,
@@ -24,6 +25,7 @@ from medshard.augment.volume import (
     Resize3D,
     SimulateLowResolution,
     Spacing,
+    Views3D,
 )
 from medshard.augment.volume.intensity import Step3D
 from medshard.augment.volume.native import KINDS
@@ -33,6 +35,7 @@ from medshard.testing.operation_paths import OperationPath, arguments_of
 __all__ = ["VOLUME_EXAMPLES", "volume_operation_paths"]
 
 VOLUME_EXAMPLES: tuple[Operation, ...] = (
+    Views3D(2),
     Spacing((2.0, 1.5, 0.8)),
     RandomCrop3D((12, 20, 24)),
     ForegroundCrop3D((12, 20, 24), foreground=1.0),
@@ -56,10 +59,15 @@ VOLUME_EXAMPLES: tuple[Operation, ...] = (
     SimulateLowResolution((0.4, 0.5), p=1.0, p_of_channel=1.0),
     RandomBiasField(0.5),
     ModalityDropout(0.5),
+    PatchMask3D((4, 4, 4), ratio=0.75),
 )
 """One use of each, in the order of the page: crops, what moves voxels, what changes values."""
 
+_CHOICES = (Views3D, ModalityDropout, PatchMask3D)
+"""They say what is made, and touch no voxel."""
+
 _ORACLES = {
+    "Views3D": "a loader without it: exact",
     "Spacing": "torch interpolate(antialias=True) 1e-8",
     "RandomCrop3D": "numpy: exact",
     "ForegroundCrop3D": "numpy: exact; rates by scipy's binomial test",
@@ -83,6 +91,7 @@ _ORACLES = {
     "SimulateLowResolution": "torch interpolate, nearest-exact and trilinear 1e-8",
     "RandomBiasField": "numpy polygrid3d 1e-12",
     "ModalityDropout": "its probability by scipy's binomial test",
+    "PatchMask3D": "its number of patches: exact",
 }
 
 
@@ -94,18 +103,18 @@ def volume_operation_paths() -> list[OperationPath]:
 def _path_of(example: Operation) -> OperationPath:
     kind, levels = type(example), tuple(features()["simd_levels"])
     step = example if isinstance(example, (Step, Step3D)) else None
-    crop = isinstance(example, (Crop3D, Spacing))
-    dropped = isinstance(example, ModalityDropout)
+    crop = isinstance(example, (Crop3D, Spacing, Views3D))
+    choice = isinstance(example, _CHOICES)
     return OperationPath(
         name=kind.__name__,
-        stage="crop" if crop else "values" if step is not None or dropped else "spatial",
+        stage="crop" if crop else "values" if step is not None or choice else "spatial",
         arguments=arguments_of(kind),
         values=_values_of(step) if step is not None else "",
         refused=_refused_by(example),
         flip_after=False,
-        numpy="reference_steps" if step is not None else "" if dropped else "reference_image",
-        cpp=not dropped and (step is None or step.kind in KINDS),
-        simd=() if dropped else levels,
+        numpy="reference_steps" if step is not None else "" if choice else "reference_image",
+        cpp=not choice and (step is None or step.kind in KINDS),
+        simd=() if choice else levels,
         cuda=False,
         oracle=_ORACLES[kind.__name__],
         works_on="volumes",
@@ -127,4 +136,4 @@ def _refused_by(example: Operation) -> str:
         return "mirror"
     if isinstance(example, (RandomRot90In3D, RandomAffine3D)):
         return "rotate"
-    return "" if isinstance(example, (Spacing, Resize3D, ModalityDropout)) else "crop"
+    return "" if isinstance(example, (Spacing, Resize3D, *_CHOICES)) else "crop"

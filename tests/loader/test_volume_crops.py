@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from phantoms import SEQUENCES, Brain
+from phantoms import SEQUENCES, Brain, taken
 from torch.utils.data import DataLoader
 
 import medshard
@@ -64,19 +64,6 @@ def told(batch: dict[str, Any]) -> list[tuple[str, int, bytes, bytes]]:
         (key, int(batch["crop"][n]), batch["image"][n].numpy().tobytes(), batch["affine"][n].numpy().tobytes())
         for n, key in enumerate(batch["key"])
     ]
-
-
-def taken(stored: np.ndarray, geometry: np.ndarray, size: tuple[int, ...], outside: float) -> np.ndarray:
-    """What a crop shows by the batch's geometry, voxel by voxel: nearest, which is exact for whole steps."""
-    back = np.linalg.inv(np.vstack([geometry, [0, 0, 0, 1]]))
-    d, h, w = np.indices(size)
-    ijk = np.stack([w, h, d, np.ones_like(d)], -1) @ back.T
-    i, j, k = (np.rint(ijk[..., axis]).astype(int) for axis in range(3))
-    inside = (i >= 0) & (j >= 0) & (k >= 0)
-    inside &= (k < stored.shape[0]) & (j < stored.shape[1]) & (i < stored.shape[2])
-    found = np.full(size, outside, np.float64)
-    found[inside] = stored[k[inside], j[inside], i[inside]]
-    return found
 
 
 # -- what is delivered ------------------------------------------------------------------------------------------------

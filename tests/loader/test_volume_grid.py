@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ import torch
 from phantoms import Brain
 
 import medshard
-from medshard.augment.volume import GridCrop3D, RandomCrop3D, Spacing
+from medshard import WindowStitcher
+from medshard.augment.volume import GridCrop3D, RandomCrop3D, Spacing, WindowAccumulator, window_weights
 from medshard.errors import LoaderError
-from medshard.loader.volumes.stitch import WindowAccumulator, stitch, window_weights
 
 GRID = GridCrop3D((16, 20, 24), overlap=0.4)
 
@@ -72,13 +73,13 @@ def test_windows_of_ranks_are_those_of_one(folder: Path) -> None:
     assert sorted(shuffled) == sorted(places(loader(folder)))
 
 
-@pytest.mark.parametrize("weighting", ["gaussian", "constant"])
-def test_the_windows_of_a_model_that_changes_nothing_are_the_volume(folder: Path, brain: Brain, weighting: Any) -> None:
+@pytest.mark.parametrize("sigma", [0.125, math.inf])
+def test_the_windows_of_a_model_that_changes_nothing_are_the_volume(folder: Path, brain: Brain, sigma: float) -> None:
     whole: dict[str, np.ndarray] = {}
-    pending: dict[str, WindowAccumulator] = {}
+    stitcher = WindowStitcher(GRID, sigma=sigma)
     for batch in loader(folder, shuffle=True, seed=3):
-        whole.update(stitch(pending, batch, batch["image"], GRID, weighting))
-    assert not pending
+        whole.update(stitcher.add(batch, batch["image"]))
+    assert not stitcher.pending
     assert sorted(whole) == ["brain-a", "brain-b", "brain-small"]
     for key, found in whole.items():
         for channel, slot in enumerate(("t1", "flair")):
@@ -89,43 +90,37 @@ def test_the_windows_of_a_model_that_changes_nothing_are_the_volume(folder: Path
 
 def test_the_grid_of_another_spacing(folder: Path) -> None:
     spacing = Spacing((1.0, 1.0, 1.0))
-    pending: dict[str, WindowAccumulator] = {}
+    stitcher = WindowStitcher(GRID)
     shapes = {}
     for batch in loader(folder, transform=[spacing, GRID]):
-        for key, volume in stitch(pending, batch, batch["image"], GRID):
+        for key, volume in stitcher.add(batch, batch["image"]):
             shapes[key] = volume.shape
     # 53 x 47 x 30 voxels of 0.8 x 0.9 x 2.0 mm
     assert shapes["brain-a"] == (2, 60, 42, 42)
-    assert not pending
-
-
-def test_gaussian_weights_are_a_product_with_a_floor() -> None:
-    weights = window_weights((9, 16, 5))
-    assert weights.max() == 1
-    assert weights.min() == np.float32(1e-3)
-    i = 3
-    assert weights[4, 7, 2] == pytest.approx(np.exp(-0.5 * (0.5 / 2) ** 2) / np.exp(-0.5 * (0.5 / 2) ** 2))
-    assert weights[i, 7, 2] == pytest.approx(np.exp(-0.5 * (1 / (9 / 8)) ** 2), rel=1e-5)
-
-
-def test_overlaps_are_weighted_means() -> None:
-    both = WindowAccumulator((1, 1, 6), "constant")
-    both.add(np.full((1, 1, 1, 4), 2.0), (0, 0, 0))
-    both.add(torch.full((1, 1, 1, 4), 5.0), (0, 0, 2))
-    np.testing.assert_array_equal(both.result()[0, 0, 0], [2, 2, 3.5, 3.5, 5, 5])
+    assert not stitcher.pending
 
 
 def test_what_cannot_be_put_together_says_so() -> None:
-    part = WindowAccumulator((8, 8, 8))
-    part.add(np.zeros((2, 4, 4, 4)), (0, 0, 0))
-    with pytest.raises(LoaderError, match="in no window"):
+    part = WindowAccumulator((8, 8, 8), window_weights((4, 4, 4)))
+    part.add((0, 0, 0), np.zeros((2, 4, 4, 4)))
+    with pytest.raises(LoaderError, match="no window has"):
         part.result()
-    with pytest.raises(LoaderError, match="in one volume"):
-        part.add(np.zeros((2, 4, 4, 5)), (0, 0, 0))
+    with pytest.raises(LoaderError, match="weights are of"):
+        part.add((0, 0, 0), np.zeros((2, 4, 4, 5)))
+    with pytest.raises(LoaderError, match="of 2 and of 3 channels"):
+        part.add((0, 0, 0), np.zeros((3, 4, 4, 4)))
     with pytest.raises(LoaderError, match="outside"):
-        part.add(np.zeros((2, 4, 4, 4)), (8, 0, 0))
-    with pytest.raises(LoaderError, match="gaussian, constant"):
-        window_weights((2, 2, 2), "cosine")  # type: ignore[arg-type]
+        part.add((8, 0, 0), np.zeros((2, 4, 4, 4)))
+
+
+def test_a_volume_that_lacks_a_window_stays_pending(folder: Path) -> None:
+    stitcher = WindowStitcher(GRID)
+    (first, *_) = loader(folder, 1)
+    assert stitcher.add(first, first["image"]) == []
+    assert list(stitcher.pending) == first["key"]
+    lost = {**first, "valid": torch.tensor([False])}
+    stitcher.add(lost, first["image"])
+    assert stitcher.pending[first["key"][0]].windows == 1
 
 
 def test_a_grid_is_of_samples_and_alone(folder: Path) -> None:

@@ -29,8 +29,11 @@ from medshard.augment.volume.intensity import (
     RandomGamma3D,
     SimulateLowResolution,
 )
+from medshard.augment.volume.masking import PatchMask3D
 from medshard.augment.volume.presets import nnunet_default
 from medshard.augment.volume.spatial import Allowed, ElasticTransform3D, RandomAffine3D, RandomFlip3D, RandomRot90In3D
+from medshard.augment.volume.stitching import WindowAccumulator, stitch, window_weights
+from medshard.augment.volume.views import Views3D
 
 __all__ = [
     "Allowed",
@@ -45,6 +48,7 @@ __all__ = [
     "GaussianBlur3D",
     "GridCrop3D",
     "ModalityDropout",
+    "PatchMask3D",
     "RandomAffine3D",
     "RandomBiasField",
     "RandomBrightness3D",
@@ -56,7 +60,9 @@ __all__ = [
     "Resize3D",
     "SimulateLowResolution",
     "Spacing",
+    "Views3D",
     "VolumeGeometry",
+    "WindowAccumulator",
     "compile_volume",
     "deliver",
     "deliver_mask",
@@ -64,4 +70,6 @@ __all__ = [
     "draw_volume",
     "is_volume_transform",
     "nnunet_default",
+    "stitch",
+    "window_weights",
 ]

@@ -22,7 +22,9 @@ from medshard.augment.volume.draws import CropDraws, PlacedDraws
 from medshard.augment.volume.geometry import Floats as Matrix
 from medshard.augment.volume.geometry import VolumeGeometry, compose, identity, resampled_shape, scaled
 from medshard.augment.volume.intensity import ModalityDropout, Step3D
+from medshard.augment.volume.masking import PatchMask3D
 from medshard.augment.volume.spatial import Allowed, ElasticTransform3D, Spatial3D
+from medshard.augment.volume.views import Views3D
 from medshard.errors import LoaderError
 from medshard.volumes.foreground import Foreground
 
@@ -42,6 +44,8 @@ class CompiledVolume:
         spatial: what moves its voxels, in order.
         steps: on its values, in order.
         dropout: which channels are left out.
+        masking: which patches of the crop are masked.
+        views: crops of each item beside one another.
     """
 
     spacing: Spacing | None
@@ -50,6 +54,8 @@ class CompiledVolume:
     spatial: tuple[tuple[int, Spatial3D], ...]
     steps: tuple[tuple[int, Step | Step3D], ...]
     dropout: tuple[int, ModalityDropout] | None
+    masking: tuple[int, PatchMask3D] | None = None
+    views: int = 1
 
     @property
     def size_zyx(self) -> tuple[int, int, int]:
@@ -88,12 +94,12 @@ def is_volume_transform(operations: Sequence[Operation]) -> bool:
 
 
 def compile_volume(operations: Sequence[Operation]) -> CompiledVolume:
-    """Put operations into the order spacing → crop → spatial → steps.
+    """Put operations into the order views → spacing → crop → spatial → steps.
 
     Raises:
         LoaderError: an operation that is none of volumes, a wrong order, or not exactly one crop.
     """
-    known = (Spacing, Crop3D, Spatial3D, Step3D, ModalityDropout, *SHARED_STEPS)
+    known = (Views3D, Spacing, Crop3D, Spatial3D, Step3D, ModalityDropout, PatchMask3D, *SHARED_STEPS)
     for operation in operations:
         if not isinstance(operation, known):
             name = type(operation).__name__ if isinstance(operation, Operation) else repr(operation)
@@ -105,7 +111,7 @@ def compile_volume(operations: Sequence[Operation]) -> CompiledVolume:
     if ranks != sorted(ranks):
         names = ", ".join(type(operation).__name__ for operation in sorted(operations, key=_rank))
         raise LoaderError(f"operations are in an order that cannot be done; this one works: {names}")
-    for single in (Spacing, ElasticTransform3D, ModalityDropout, Window):
+    for single in (Views3D, Spacing, ElasticTransform3D, ModalityDropout, PatchMask3D, Window):
         if sum(isinstance(operation, single) for operation in operations) > 1:
             raise LoaderError(f"{single.__name__} stands twice; once is enough")
     for operation in operations:
@@ -115,6 +121,8 @@ def compile_volume(operations: Sequence[Operation]) -> CompiledVolume:
         isinstance(operation, Spacing) for operation in operations
     ):
         raise LoaderError("Resize3D gives the whole volume at one size, whatever its spacing; leave Spacing out")
+    for masking in (operation for operation in operations if isinstance(operation, PatchMask3D)):
+        masking.grid_zyx(crops[0].size)
     placed = list(enumerate(operations))
     return CompiledVolume(
         spacing=next((op for op in operations if isinstance(op, Spacing)), None),
@@ -123,11 +131,13 @@ def compile_volume(operations: Sequence[Operation]) -> CompiledVolume:
         spatial=tuple((place, op) for place, op in placed if isinstance(op, Spatial3D)),
         steps=tuple((place, op) for place, op in placed if isinstance(op, (Step, Step3D))),
         dropout=next(((place, op) for place, op in placed if isinstance(op, ModalityDropout)), None),
+        views=next((op.count for op in operations if isinstance(op, Views3D)), 1),
+        masking=next(((place, op) for place, op in placed if isinstance(op, PatchMask3D)), None),
     )
 
 
 def _rank(operation: Operation) -> int:
-    kinds = (Spacing, Crop3D, Spatial3D)
+    kinds = (Views3D, Spacing, Crop3D, Spatial3D)
     return next((rank for rank, kind in enumerate(kinds) if isinstance(operation, kind)), len(kinds))
 
 

@@ -44,6 +44,8 @@ class VolumeCrops(Delivery):
             layers_of(selection, [options.mask], masks=True)[0] if options.mask is not None else 0,
             options.dtype,
             compiled.grid is not None,
+            compiled.masking[1].grid_zyx(compiled.size_zyx) if compiled.masking is not None else None,
+            compiled.views,
         )
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0
@@ -62,7 +64,8 @@ class VolumeCrops(Delivery):
         crops: list[Crop | MedshardError | None] = []
         with self.stats.timed("read pixels"):
             reading = [
-                executor.submit(self._read, items, place) if line.picture is not None else None
+                executor.submit(self._read, items, place, view) if line.picture is not None else None
+                for view in range(self.layout.views)
                 for place, line in enumerate(items.lines)
             ]
             for future in reading:
@@ -78,9 +81,9 @@ class VolumeCrops(Delivery):
             self._pool, self._pid = ThreadPoolExecutor(threads, thread_name_prefix="medshard-crop"), os.getpid()
         return self._pool
 
-    def _read(self, items: StepItems, place: int) -> Crop:
+    def _read(self, items: StepItems, place: int, view: int) -> Crop:
         line, text = items.lines[place], items.texts[place]
-        draws = UnitDraws(self.options.seed, items.epoch, line.item, int(items.crops[place]))
+        draws = UnitDraws(self.options.seed, items.epoch, line.item, int(items.crops[place]), view)
         there = tuple(
             medium is not None and number < _leading(medium)
             for medium, count in zip(line.pictures, self.layout.slot_channels, strict=True)

@@ -54,6 +54,8 @@ def compile_crops(
         raise LoaderError("GridCrop3D gives every window of a volume once; leave crops_per_volume out")
     if compiled.grid is not None and by != "sample":
         raise LoaderError("GridCrop3D gives windows of volumes, of which no text is true; say by='sample'")
+    if compiled.grid is not None and compiled.views > 1:
+        raise LoaderError("GridCrop3D gives every window of a volume once; leave Views3D out")
     if options.dtype == "uint8":
         unit = any(isinstance(step, (Window, PercentileNormalize)) for _, step in compiled.steps)
         if not unit or any(isinstance(step, (Normalize, ZScoreNormalize)) for _, step in compiled.steps):

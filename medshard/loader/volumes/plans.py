@@ -34,9 +34,10 @@ _ROUNDING = 1e-6  # of a voxel
 
 @dataclass(frozen=True)
 class UnitDraws:
-    """The random numbers of one crop: each a function of (seed, epoch, item, crop, attempt, place, number).
+    """The random numbers of one crop: each a function of (seed, epoch, item, crop, view, attempt, place, number).
 
     Attributes:
+        view: which of the crops that stand beside one another.
         attempt: counts on where a crop is drawn again, since it had cut off what the item's text cites.
     """
 
@@ -44,11 +45,12 @@ class UnitDraws:
     epoch: int
     item: int
     crop: int
+    view: int = 0
     attempt: int = 0
 
     @property
     def _key(self) -> tuple[int, ...]:
-        return self.seed_of_loader, _SALT_CROPS, self.epoch, self.item, self.crop, self.attempt
+        return self.seed_of_loader, _SALT_CROPS, self.epoch, self.item, self.crop, self.view, self.attempt
 
     def uniform(self, place: int, number: int) -> float:
         """A number in [0, 1)."""
@@ -69,6 +71,7 @@ class CropPlan:
         present: of each channel, whether it is delivered.
         start_zyx: of a window of a sliding grid in its volume; None for other crops.
         volume_zyx: shape of the volume that the grid covers.
+        masked: which patches of the crop are masked, where the transform masks some.
     """
 
     geometry: VolumeGeometry
@@ -76,6 +79,7 @@ class CropPlan:
     present: tuple[bool, ...]
     start_zyx: tuple[int, int, int] | None = None
     volume_zyx: tuple[int, int, int] | None = None
+    masked: NDArray[np.bool_] | None = None
 
 
 def shape_zyx_of(axes: str, shape: tuple[int, ...], key: str) -> tuple[int, int, int]:
@@ -143,12 +147,16 @@ def draw_crop(
     if compiled.dropout is not None:
         place, dropout = compiled.dropout
         present = tuple(dropout.kept(channels, PlacedDraws(draws, place, len(channels))))
+    masked = None
+    if compiled.masking is not None:
+        place, masking = compiled.masking
+        masked = masking.drawn(compiled.size_zyx, PlacedDraws(draws, place, 1))
     start = volume = None
     if compiled.grid is not None and number is not None:
         volume = compiled.grid_shape(shape, spacing_zyx_mm)
         start = compiled.grid.starts(volume)[number]
     steps = draw_steps(compiled, draws, len(channels), intensity=text.keeps.intensity == "free")
-    return CropPlan(geometry, tuple(steps), present, start, volume)
+    return CropPlan(geometry, tuple(steps), present, start, volume, masked)
 
 
 def seen_box(

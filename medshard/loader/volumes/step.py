@@ -40,6 +40,8 @@ class CropLayout:
         layers: of the mask; 0 for none.
         dtype: of the image.
         grid: whether crops are windows of a sliding grid.
+        patches_zyx: patches an axis, where some are masked.
+        views: crops of each item beside one another.
     """
 
     size_zyx: tuple[int, int, int]
@@ -47,6 +49,8 @@ class CropLayout:
     layers: int
     dtype: str
     grid: bool
+    patches_zyx: tuple[int, int, int] | None
+    views: int
 
     @property
     def channels(self) -> int:
@@ -77,7 +81,8 @@ class StepCrops(StepPixels):
 
     Attributes:
         pool: gives the threads that make crops, so many.
-        crops: why one cannot be made, or None for an item without a picture.
+        crops: of the first view of each item, then of the second; or why one cannot be made, or None for an item
+            without a picture.
     """
 
     layout: CropLayout
@@ -94,7 +99,7 @@ class StepCrops(StepPixels):
     def begin(self, engine: Engine) -> None:
         layout = self.layout
         with self.stats.timed("jobs"):
-            count, size = len(self.items.lines), layout.size_zyx
+            count, size = len(self.crops), layout.size_zyx
             self.image = self.memory.empty((count, layout.channels, *size), DTYPES[layout.dtype])
             if layout.layers:
                 self.mask = self.memory.empty((count, layout.layers, *size), torch.int32)
@@ -108,13 +113,13 @@ class StepCrops(StepPixels):
 
     def finish(self, engine: Engine) -> dict[int, str]:
         failed: dict[int, str] = {}
-        for place, task in enumerate(self.tasks):
+        for number, task in enumerate(self.tasks):
             try:
                 task.result()
             except CancelledError:
                 raise BatchCancelled("the batch was cancelled") from None
             except MedshardError as error:
-                failed[place] = str(error)
+                failed[number % len(self.items.lines)] = str(error)
         if self.stopped.is_set():
             raise BatchCancelled("the batch was cancelled")
         return failed
@@ -191,17 +196,31 @@ class StepCrops(StepPixels):
             slot[len(labels) :].zero_()
 
     def fields(self) -> dict[str, Any]:
+        layout, items = self.layout, len(self.items.lines)
         there = [crop if isinstance(crop, Crop) else None for crop in self.crops]
-        found: dict[str, Any] = {"image": self.image, "has_image": _flags(crop is not None for crop in there)}
+        found: dict[str, Any] = {**self._pixels("image", self.image), "has_image": _flags(there[:items])}
         if self.mask is not None:
-            found["mask"] = self.mask[:, 0] if self.layout.layers == 1 else self.mask
-            found["has_mask"] = _flags(crop is not None and crop.mask is not None for crop in there)
-        found.update(_told(there, self.layout.channels))
+            found |= self._pixels("mask", self.mask[:, 0] if layout.layers == 1 else self.mask)
+            found["has_mask"] = _flags([crop.mask if crop is not None else None for crop in there[:items]])
+        told = _told(there, layout.channels)
+        if layout.patches_zyx is not None:
+            told["patch_mask"] = _masked(there, layout.patches_zyx)
+        for name, values in told.items():
+            by_view = values.reshape(layout.views, items, *values.shape[1:]).swapaxes(0, 1)
+            found[name] = torch.from_numpy(np.ascontiguousarray(by_view if layout.views > 1 else values))
         found["crop"] = torch.from_numpy(self.items.crops.copy())
-        if self.layout.grid:
+        if layout.grid:
             found["window_start_zyx"] = _whole(crop.plan.start_zyx if crop is not None else None for crop in there)
             found["volume_shape_zyx"] = _whole(crop.plan.volume_zyx if crop is not None else None for crop in there)
         return found
+
+    def _pixels(self, slot: str, values: torch.Tensor | None) -> dict[str, Any]:
+        """``image`` or ``mask``; with several views ``views`` and ``mask_views``, as of pictures."""
+        assert values is not None
+        if self.layout.views == 1:
+            return {slot: values}
+        name = "views" if slot == "image" else f"{slot}_views"
+        return {name: list(values.view(self.layout.views, len(self.items.lines), *values.shape[1:]))}
 
     def seen(self, place: int) -> Mapping[str, Delivered] | None:
         crop, text = self.crops[place], self.items.texts[place]
@@ -210,18 +229,29 @@ class StepCrops(StepPixels):
         if crop is None:
             return {}
         height, width = crop.plan.geometry.size_zyx[1:]
-        return dict.fromkeys(text.conversation.slots, Delivered(width, height, in_crop=crop.seen))
+        affine = crop.plan.geometry.affine_ijk_to_ras(crop.affine)
+        spacing_mm = tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist()) if affine is not None else None
+        seen = Delivered(width, height, spacing_mm=spacing_mm, in_crop=crop.seen)
+        return dict.fromkeys(text.conversation.slots, seen)
 
 
-def _flags(values: Iterable[bool]) -> torch.Tensor:
-    return torch.tensor(list(values), dtype=torch.bool)
+def _flags(things: Sequence[object]) -> torch.Tensor:
+    return torch.tensor([thing is not None for thing in things], dtype=torch.bool)
 
 
 def _whole(values: Iterable[tuple[int, int, int] | None]) -> torch.Tensor:
     return torch.tensor([value if value is not None else (0, 0, 0) for value in values], dtype=torch.int64)
 
 
-def _told(crops: Sequence[Crop | None], channels: int) -> dict[str, torch.Tensor]:
+def _masked(crops: Sequence[Crop | None], patches_zyx: tuple[int, int, int]) -> NDArray[np.bool_]:
+    masked = np.zeros((len(crops), *patches_zyx), bool)
+    for place, crop in enumerate(crops):
+        if crop is not None and crop.plan.masked is not None:
+            masked[place] = crop.plan.masked
+    return masked
+
+
+def _told(crops: Sequence[Crop | None], channels: int) -> dict[str, NDArray[Any]]:
     """``affine``, ``geometry``, ``presence``."""
     affine = np.full((len(crops), 4, 4), np.nan)
     geometry = np.tile(np.eye(3, 4), (len(crops), 1, 1))
@@ -234,8 +264,4 @@ def _told(crops: Sequence[Crop | None], channels: int) -> dict[str, torch.Tensor
             affine[place] = own
         geometry[place] = crop.plan.geometry.delivered_from_stored
         presence[place] = crop.plan.present
-    return {
-        "affine": torch.from_numpy(affine),
-        "geometry": torch.from_numpy(geometry),
-        "presence": torch.from_numpy(presence),
-    }
+    return {"affine": affine, "geometry": geometry, "presence": presence}

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from medshard.augment.volume import GridCrop3D, compile_volume, deliver, draw_volume
+from medshard.augment.volume import GridCrop3D, compile_volume, deliver, draw_volume, stitch, window_weights
+from medshard.errors import LoaderError
 from medshard.loader.draws import VolumeCropDraws
-from medshard.loader.volumes.stitch import WindowAccumulator, window_weights
 
 SHAPES = [(40, 33, 61), (16, 16, 16), (7, 90, 15), (17, 16, 31)]
 
@@ -46,19 +46,20 @@ def test_every_voxel_lies_in_a_window_and_neighbours_share_what_was_asked(shape:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_windows_that_are_delivered_become_the_volume_again(shape: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("sigma", [0.125, math.inf])
+def test_windows_that_are_delivered_become_the_volume_again(shape: tuple[int, int, int], sigma: float) -> None:
     compiled = compile_volume([GridCrop3D((16, 16, 16))])
     stored = np.random.default_rng(0).integers(-1000, 1000, (2, *shape)).astype(np.int16)
     assert compiled.grid is not None
-    windows = WindowAccumulator(shape)
+    windows = []
     for number, start in enumerate(compiled.grid.starts(shape)):
         geometry = draw_volume(compiled, shape, VolumeCropDraws(0, 0, 0, 0), window=number)
         at, size = geometry.source_box(shape)
         box = stored[(slice(None), *(slice(s, s + n) for s, n in zip(at, size, strict=True)))]
         out = np.empty((2, 16, 16, 16), np.float32)
         deliver(geometry, [], box, at, out)
-        windows.add(out, start)
-    np.testing.assert_allclose(windows.result(), stored, rtol=0, atol=4e-3)
+        windows.append((start, out))
+    np.testing.assert_allclose(stitch(shape, windows, window_weights((16, 16, 16), sigma)), stored, rtol=0, atol=4e-3)
 
 
 def test_the_weights_are_a_gaussian_about_the_middle() -> None:
@@ -77,3 +78,13 @@ def test_the_weights_are_a_gaussian_about_the_middle() -> None:
     point[16, 16, 16] = 1
     blurred = ndimage.gaussian_filter(point, 33 / 8, mode="constant", truncate=6)
     np.testing.assert_allclose(odd, np.maximum(blurred / blurred.max(), 1e-3), atol=1e-4)
+
+
+def test_what_cannot_be_stitched_is_refused() -> None:
+    weights = window_weights((4, 4, 4))
+    with pytest.raises(LoaderError, match="no window has"):
+        stitch((8, 4, 4), [((0, 0, 0), np.zeros((1, 4, 4, 4), np.float32))], weights)
+    with pytest.raises(LoaderError, match="a window is"):
+        stitch((8, 4, 4), [((0, 0, 0), np.zeros((1, 4, 4, 5), np.float32))], weights)
+    with pytest.raises(LoaderError, match="above 0"):
+        window_weights((4, 4, 4), 0)

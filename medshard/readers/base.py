@@ -32,12 +32,15 @@ class Blob:
         size_bytes: length of the file.
         read: gives all bytes.
         head: gives at most so many bytes from the start; all of them are read where it is None.
+        beside: gives the file of a plain name in the same folder, for formats whose header and data are two files; None
+            where nothing is beside it.
     """
 
     path: str
     size_bytes: int
     read: Callable[[], bytes]
     head: Callable[[int], bytes] | None = None
+    beside: Callable[[str], Blob] | None = None
 
 
 @dataclass(frozen=True)
@@ -191,7 +194,8 @@ class Reader(Protocol):
     """Turns source files of one format into arrays with geometry.
 
     A reader never guesses: a file that it cannot read raises ``ReadError`` (or its kin) with a reason that quotes no
-    metadata of the file. It never crashes, hangs, follows a path named inside a file, or unpickles. It bounds
+    metadata of the file. It never crashes, hangs, follows a path named inside a file (but for plain names
+    beside it, see ``readers.companion``), or unpickles. It bounds
     memory by the limits of ``medshard.readers.limits``.
     """
 

@@ -72,8 +72,8 @@ def verify_corpus(corpus: Corpus, *, quick: bool, progress: _Progress) -> tuple[
         problems.append(f"{MANIFEST_NAME} counts {first} samples, samples.parquet has {len(keys)}")
     progress.stage("verifying volumes", len(manifest.volumes))
     for number, volume in enumerate(manifest.volumes):
-        problems += _verify_volume(corpus, volume.path, volume.sha256)
-        problems += _verify_catalogued(corpus, number) if sound else []
+        damage = _verify_volume(corpus, volume.path, volume.sha256)
+        problems += damage or (_verify_catalogued(corpus, number) if sound else [])
         checked["volumes"] += 1
         progress.step(1)
     if sound:

@@ -250,8 +250,10 @@ class VolumeReader:
         if found is None:
             array = f"{self._path}/{self._levels[level]}"
             sizes = self._catalogued.sizes(array, shard) if self._catalogued is not None else None
-            found = self._read_table(f"{array}/{layout.shard_path(shard)}", layout) if sizes is None else None
-            found = found or ChunkTable.in_order(layout, sizes)
+            if sizes is None:
+                found = self._read_table(f"{array}/{layout.shard_path(shard)}", layout)
+            else:
+                found = ChunkTable.in_order(layout, sizes)
             if len(self._tables) >= _KEPT_TABLES:  # several threads may come here at once: each makes its own
                 self._tables = {}
             self._tables[level, shard] = found

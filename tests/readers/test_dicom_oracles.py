@@ -55,8 +55,10 @@ def test_series_are_where_dcm2niix_puts_them(name: str, shared: Path, tmp_path: 
 def test_series_are_where_simpleitk_puts_them(name: str, shared: Path) -> None:
     files = files_of(shared, SERIES[name])
     volume = read_volume([blob_of(path) for path in reversed(files)])
-    names = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(files[0].parent))
-    theirs = SimpleITK.ReadImage(names if len(files) > 1 else [str(files[0])])
+    if len(files) > 1:
+        theirs = SimpleITK.ReadImage(SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(files[0].parent)))
+    else:
+        theirs = SimpleITK.ReadImage(str(files[0]))
     theirs = theirs[..., 0] if theirs.GetDimension() == 4 else theirs
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(theirs.GetDirection(), (3, 3)) * theirs.GetSpacing()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import numpy as np
 
@@ -17,10 +16,10 @@ from medshard.facts.mask_labels import (
     MaskLabels,
     foreground,
     label_map,
+    measure_regions,
     named_regions,
     pack_regions,
     single_channel,
-    tight_box,
 )
 from medshard.plan.row import MediaRef
 from medshard.readers import read_labels
@@ -233,11 +232,7 @@ def _lay_on_image(slot: str, spec: MediaSlot, labels: MaskLabels, out: ReadMedia
 def _take(labels: MaskLabels, values: Array, affine: Affine) -> None:
     """Other voxels for the same regions."""
     labels.labels, labels.affine_ijk_to_ras = values, affine
-    labels.regions = [
-        replace(region, size_px=int(inside.sum()), box=tight_box(inside))
-        for region in labels.regions
-        for inside in (labels.region(region.value),)
-    ]
+    measure_regions(labels)
 
 
 def _store_plane(slot: str, spec: MediaSlot, labels: MaskLabels, out: ReadMedia) -> None:
@@ -254,6 +249,7 @@ def _store_plane(slot: str, spec: MediaSlot, labels: MaskLabels, out: ReadMedia)
         dtype=str(labels.labels.dtype),
         bits=labels.labels.dtype.itemsize * 8,
         spacing_mm=like.spacing_mm if like is not None else stated_spacing(spec),
+        spacing_region_px=like.spacing_region_px if like is not None else None,
         patient_left=like.patient_left if like is not None else None,
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
     )

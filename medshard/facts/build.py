@@ -113,6 +113,7 @@ def _add_mask(
         masks[fact.of],
         fact.measures,
         tuple(spacing_mm) if spacing_mm is not None else None,
+        media[fact.of].spacing_region_px,
         _in_hounsfield(medium.like, media, volumes),
     )
     if isinstance(fact, InstanceFact):

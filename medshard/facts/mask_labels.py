@@ -7,7 +7,7 @@ instances that overlap go to further channels, so that nothing is merged.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,6 +20,7 @@ __all__ = [
     "MaskRegion",
     "foreground",
     "label_map",
+    "measure_regions",
     "named_regions",
     "pack_regions",
     "single_channel",
@@ -166,10 +167,29 @@ def named_regions(values: Array, names: Mapping[int, str], file: str, *, space: 
         if values.shape[-1] == 2:
             values = np.concatenate([values, np.zeros_like(values[..., :1])], axis=-1)  # as in pack_regions
     mask = MaskLabels(np.ascontiguousarray(values), space, named=True)
-    for value, name in sorted(names.items()):
-        inside = mask.region(value)
-        mask.regions.append(MaskRegion(value, name, None, int(inside.sum()), tight_box(inside), file))
+    mask.regions = [MaskRegion(value, name, None, 0, None, file) for value, name in sorted(names.items())]
+    measure_regions(mask)
     return mask
+
+
+def measure_regions(mask: MaskLabels) -> None:
+    """State the size and the box of each region anew, from the labels in one pass."""
+    labels = mask.labels
+    if mask.space == 2:
+        labels = labels[None] if labels.ndim == 2 else np.moveaxis(labels, -1, 0)[:, None]
+    found = index_values(np.ascontiguousarray(labels))
+    boxes = found.boxes_zyx[..., -mask.space :].tolist()
+    known = {
+        value: (count, (tuple(low), tuple(high)))
+        for value, count, (low, high) in zip(found.values.tolist(), found.counts.tolist(), boxes, strict=True)
+    }
+    for place, region in enumerate(mask.regions):
+        if region.value == 0:
+            inside = mask.region(0)
+            size, box = int(inside.sum()), tight_box(inside)
+        else:
+            size, box = known.get(region.value, (0, None))
+        mask.regions[place] = replace(region, size_px=size, box=box)
 
 
 def pack_regions(grid: tuple[int, ...], parts: Sequence[tuple[int, str, int | None, str, Array]]) -> MaskLabels:

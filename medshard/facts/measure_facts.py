@@ -12,8 +12,8 @@ import numpy as np
 from medshard.facts.collect import Collector
 from medshard.facts.components import connected_parts
 from medshard.facts.mask_labels import MaskLabels, MaskRegion
-from medshard.facts.measures import Length, centroid_xyz, runs_by_value, shape_of, values_under
-from medshard.facts.runs import Runs
+from medshard.facts.measures import Length, centroid_xyz, shape_of, values_under
+from medshard.facts.runs import Runs, runs_by_value
 from medshard.readers.base import Volume
 from medshard.record.facts import MeasureFact, RegionFact
 from medshard.spec.schema.facts import Measure
@@ -44,12 +44,14 @@ class MeasuredMask:
         mask: the mask.
         chosen: the measures that are made.
         spacing_mm: of the mask's axes of space, for areas; None when unknown.
+        spacing_region_px: x0, y0, x1, y1 of the part in which the spacing holds; None where it holds everywhere.
         image: the image on the mask's grid whose values are Hounsfield units; None where there is none.
     """
 
     mask: MaskLabels
     chosen: Sequence[Measure]
     spacing_mm: tuple[float, ...] | None = None
+    spacing_region_px: Sequence[int] | None = None
     image: Volume | None = None
 
     @cached_property
@@ -87,7 +89,7 @@ class MeasuredMask:
     ) -> Iterator[tuple[str, float, str | None, float, str]]:
         mask = self.mask
         if mask.space == 2:
-            if self.spacing_mm is not None and "area" in self.chosen:
+            if self.spacing_mm is not None and "area" in self.chosen and self._in_region(region):
                 step = self.spacing_mm[0] * self.spacing_mm[1]
                 yield "area", region.size_px * step, "mm2", step, "mask_extent@1"
             return
@@ -101,6 +103,14 @@ class MeasuredMask:
             if values is not None:
                 for name, concept in _STATISTICS.items():
                     yield concept, round(getattr(values, name), _DIGITS), HOUNSFIELD, 1.0, "values_under_mask@1"
+
+    def _in_region(self, region: MaskRegion) -> bool:
+        """Whether the spacing holds where a region lies."""
+        if self.spacing_region_px is None or region.box is None:
+            return self.spacing_region_px is None
+        x0, y0, x1, y1 = self.spacing_region_px
+        (top, left), (bottom, right) = region.box
+        return x0 <= left and right <= x1 and y0 <= top and bottom <= y1
 
     def _shape(
         self, region: MaskRegion, shape: RegionFact, out: Collector

@@ -18,24 +18,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medshard.facts.components import connected_parts
-from medshard.facts.runs import SLAB_VOXELS, Runs, slabs_of
+from medshard.facts.runs import SLAB_VOXELS, Runs, joined, slabs_of
 from medshard.facts.segments import Segment, longest_chord_across, longest_segment
 from medshard.readers.base import Affine, Array
 
 __all__ = [
-    "MAX_RUNS",
     "Length",
     "Shape",
     "Values",
     "axial_axis",
     "centroid_xyz",
-    "runs_by_value",
     "shape_of",
     "values_under",
 ]
-
-MAX_RUNS = 32_000_000
-"""Runs of a mask that is measured: three times those of 100 organs in 512 x 512 x 1000 voxels. Noise has more."""
 
 _TILT = np.cos(np.deg2rad(45.0))
 
@@ -92,31 +87,6 @@ def axial_axis(affine_ijk_to_ras: Affine) -> int | None:
     upright = np.abs(normals[:, 2]) / np.linalg.norm(normals, axis=1)
     nearest = int(upright.argmax())
     return 2 - nearest if upright[nearest] > _TILT else None
-
-
-def runs_by_value(labels: Array) -> dict[int, Runs] | None:
-    """The runs of each value of a label image, in one pass; None when there are more than ``MAX_RUNS``.
-
-    Args:
-        labels: (Z, Y, X) or (C, Z, Y, X); the region of a value is where any channel has it.
-    """
-    found: list[Runs] = []
-    count = 0
-    for slab in slabs_of(labels):
-        found.append(slab)
-        count += len(slab)
-        if count > MAX_RUNS:
-            return None
-    if not count:
-        return {}
-    joined = [np.concatenate([getattr(runs, name) for runs in found]) for name in ("z", "y", "start", "stop", "value")]
-    whole = Runs(joined[0], joined[1], joined[2], joined[3], joined[4], found[0].rows)
-    order = np.argsort(whole.value, kind="stable")  # within a value still in reading order
-    values, first = np.unique(whole.value[order], return_index=True)
-    return {
-        int(value): whole.taken(order[begin:end])
-        for value, begin, end in zip(values, first, [*first[1:], count], strict=True)
-    }
 
 
 def centroid_xyz(runs: Runs) -> tuple[float, float, float]:
@@ -204,13 +174,9 @@ def _turned(runs: Runs, axis: int) -> Runs:
     np.cumsum(flat, dtype=np.int8, out=flat)
     inside = flat[:-1].reshape(inside.shape).astype(bool)
     order = _order(axis)
-    found = list(slabs_of(inside.transpose(order)))
-    z, y, start, stop, value = (
-        np.concatenate([getattr(some, name) for some in found]) for name in ("z", "y", "start", "stop", "value")
-    )
-    moved = low[list(order)]
-    rows = int(inside.shape[order[1]] + moved[1])
-    return Runs(z + moved[0], y + moved[1], start + moved[2], stop + moved[2], value, rows)
+    found = joined(list(slabs_of(inside.transpose(order))))
+    z, y, x = low[list(order)].tolist()
+    return Runs(found.z + z, found.y + y, found.start + x, found.stop + x, found.value, found.rows + y)
 
 
 def values_under(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +10,25 @@ from numpy.typing import NDArray
 
 from medshard.readers.base import Array
 
-__all__ = ["SLAB_VOXELS", "Marked", "Runs", "index_values", "runs_of", "slabs_of"]
+__all__ = [
+    "MAX_RUNS",
+    "SLAB_VOXELS",
+    "Marked",
+    "Runs",
+    "index_values",
+    "joined",
+    "runs_by_value",
+    "runs_of",
+    "slabs_of",
+]
 
 Ints = NDArray[np.int64]
 
 SLAB_VOXELS = 1 << 22
 """Voxels that are looked at together; bounds the memory of a pass over a label image."""
+
+MAX_RUNS = 32_000_000
+"""Runs of a mask that is measured: three times those of 100 organs in 512 x 512 x 1000 voxels. Noise has more."""
 
 
 @dataclass(frozen=True)
@@ -128,3 +141,36 @@ def index_values(labels: Array) -> Marked:
     values = np.flatnonzero(counts)
     boxes = np.stack([low[:, values].T, high[:, values].T], 1).astype(np.int32)
     return Marked(values, counts[values], boxes)
+
+
+def joined(runs: Sequence[Runs]) -> Runs:
+    """Several, at least one, one after another."""
+    z, y, start, stop, value = (
+        np.concatenate([getattr(some, name) for some in runs]) for name in ("z", "y", "start", "stop", "value")
+    )
+    return Runs(z, y, start, stop, value, runs[0].rows)
+
+
+def runs_by_value(labels: Array) -> dict[int, Runs] | None:
+    """The runs of each value of a label image, in one pass; None when there are more than ``MAX_RUNS``.
+
+    Args:
+        labels: (Z, Y, X) or (C, Z, Y, X); the region of a value is where any channel has it.
+    """
+    found: list[Runs] = []
+    count = 0
+    for slab in slabs_of(labels):
+        found.append(slab)
+        count += len(slab)
+        if count > MAX_RUNS:
+            return None
+    if not count:
+        return {}
+    joined = [np.concatenate([getattr(runs, name) for runs in found]) for name in ("z", "y", "start", "stop", "value")]
+    whole = Runs(joined[0], joined[1], joined[2], joined[3], joined[4], found[0].rows)
+    order = np.argsort(whole.value, kind="stable")  # within a value still in reading order
+    values, first = np.unique(whole.value[order], return_index=True)
+    return {
+        int(value): whole.taken(order[begin:end])
+        for value, begin, end in zip(values, first, [*first[1:], count], strict=True)
+    }

@@ -205,6 +205,14 @@ def test_missing_mask_slices_are_refused_or_declared(tmp_path: Path) -> None:
     assert not unknown.sample.scopes, "what was not looked at is not known to be absent"
 
 
+def test_two_stacks_that_would_be_sorted_separately_are_refused(tmp_path: Path) -> None:
+    """Without slices there is no sample; with them on the mask alone there is no spec."""
+    body = sliced().replace(", slices: {of: slice }", "")
+    assert body != sliced()
+    source = read_source(tmp_path, body, {**ct_files(), **mask_files()}, modality="ct", anatomy="abdomen")
+    assert source.planned == {}
+
+
 def test_a_slice_of_another_size_is_refused(tmp_path: Path) -> None:
     files = {**ct_files(), **mask_files(), "mask/9.png": png(np.zeros((3, 3), np.uint8))}
     with pytest.raises(ReadError, match="slice 9 has 3 x 3 pixels, ct has 14 x 12"):

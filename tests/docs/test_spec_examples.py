@@ -40,6 +40,7 @@ SECTIONS = {
     "`patient`, `split` and `subject`": ["AtMost", "SplitMap", "SplitFolds", "SplitRandom", "SubjectColumns", "Sex"],
     "`media`": ["MediaSlot"],
     "`channels`": ["ChannelFiles"],
+    "`rescale`": ["Rescale"],
     "`slices`": ["SliceFiles"],
     "`contours`": ["Contours"],
     "`renditions`": ["Renditions"],

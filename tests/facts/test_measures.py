@@ -17,8 +17,8 @@ from skimage.measure import marching_cubes
 from medshard.facts import measures as module
 from medshard.facts import runs as runs_module
 from medshard.facts.components import connected_parts
-from medshard.facts.measures import Shape, axial_axis, centroid_xyz, runs_by_value, shape_of, values_under
-from medshard.facts.runs import runs_of, slabs_of
+from medshard.facts.measures import Shape, axial_axis, centroid_xyz, shape_of, values_under
+from medshard.facts.runs import runs_by_value, runs_of, slabs_of
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -109,7 +109,7 @@ def test_runs_paint_the_mask_again(labels: NDArray[np.uint8]) -> None:
 
 
 def test_a_mask_of_noise_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_RUNS", 100)
+    monkeypatch.setattr(runs_module, "MAX_RUNS", 100)
     monkeypatch.setattr(runs_module, "SLAB_VOXELS", 64)
     noise = np.random.default_rng(1).integers(0, 2, (20, 20, 20)).astype(np.uint8)
     assert runs_by_value(noise) is None

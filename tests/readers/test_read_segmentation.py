@@ -169,6 +169,22 @@ def test_fractions_stay_fractions() -> None:
         labels_of(segmentation(frames, groups, [segment(1), segment(2, KIDNEY)], "FRACTIONAL"))
 
 
+def test_fractions_can_be_a_volume() -> None:
+    frames = np.random.default_rng(1).integers(0, 201, (3, *SIZE)).astype(np.uint8)
+    groups = [frame(GRID, 3, 1), frame(GRID, 1, 2), frame(GRID, 1, 1)]
+    file = segmentation(frames, groups, [segment(1), segment(2, KIDNEY)], "FRACTIONAL")
+    volume = read_volume([blob(written(file), "a.dcm")])
+    assert (volume.axes, volume.voxels.dtype, volume.unit) == ("CZYX", np.float32, "1")
+    assert np.allclose(volume.voxels[0, [2, 0]], frames[[0, 2]] / 200)
+    assert np.allclose(volume.voxels[1, 0], frames[1] / 200)
+    assert not volume.voxels[:, 1].any()
+    assert volume.affine_ijk_to_ras is not None
+    assert np.allclose(volume.affine_ijk_to_ras[:3, 3], (GRID.affine_ijk_to_ras @ [0, 0, 1, 1])[:3])
+    whole = segmentation(parts(1), [frame(GRID, 3, 1)], [segment(1)])
+    with pytest.raises(ReadError, match="say kind: mask"):
+        read_volume([blob(written(whole), "a.dcm")])
+
+
 def test_frames_off_the_image_lie_on_a_grid_of_their_own() -> None:
     """An image of other pixels: the mask has its own affine, gaps between frames are empty slices."""
     frames = parts(2)

@@ -63,11 +63,8 @@ def wordings(task: str, variant: str, lang: Language) -> list[tuple[str, str, Te
 
 def offered(task: str, variant: str, side: str, lang: Language, concept: Concept) -> dict[str, Words]:
     """Facts ``f1``... for a template, as the task offers them; terms of a question give nothing away."""
-    asked = task in (
-        "detection",
-        "segmentation",
-        "measurement",
-    )  # where a thing is may be asked once it is known to be there
+    # Where a thing is, and how large, may be asked once it is known to be there.
+    asked = task in ("detection", "segmentation", "measurement")
     told = ["f1"] if side == "a" or asked else []
     thing = Term(concept, told, lang)
     other = Term(TAXONOMY["finding/pleural_effusion"], ["f2"] if side == "a" else [], lang)
@@ -169,7 +166,7 @@ def test_articles_fit_their_words(article: str) -> None:
         first = words[1]
         spelled = first.isupper() or first.startswith("X-")
         vowel = first[0] in ("AEFHILMNORSX" if spelled and first not in ("PET", "FLAIR") else "aeioAEIO")
-        vowel = vowel or first.startswith(("ul", "un"))
+        vowel = vowel or first.startswith(("ul", "un", "up"))
         assert vowel == (article == "an"), f"{article} {first}"
 
 

@@ -229,7 +229,10 @@ class StepCrops(StepPixels):
         if crop is None:
             return {}
         height, width = crop.plan.geometry.size_zyx[1:]
-        return dict.fromkeys(text.conversation.slots, Delivered(width, height, in_crop=crop.seen))
+        affine = crop.plan.geometry.affine_ijk_to_ras(crop.affine)
+        spacing_mm = tuple(np.linalg.norm(affine[:3, :3], axis=0).tolist()) if affine is not None else None
+        seen = Delivered(width, height, spacing_mm=spacing_mm, in_crop=crop.seen)
+        return dict.fromkeys(text.conversation.slots, seen)
 
 
 def _flags(things: Sequence[object]) -> torch.Tensor:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from medshard.errors import ReadError
 from medshard.readers.base import AS_STORED, Blob, Image, Mask, Volume, VolumeOptions
 from medshard.readers.dicom.headers import attribute, is_dicom, open_dataset
 from medshard.readers.dicom.picture import picture_affine, read_picture
 from medshard.readers.dicom.pixels import stored_frames
-from medshard.readers.dicom.segmentation import SEGMENTATIONS, read_segmentation
+from medshard.readers.dicom.segmentation import SEGMENTATIONS, read_fractions, read_segmentation
 from medshard.readers.dicom.slices import PER_FRAME
 from medshard.readers.dicom.structure_set import STRUCTURE_SET, read_structure_set
 from medshard.readers.dicom.volume import read_stack, stored_stack
@@ -17,6 +18,8 @@ from medshard.readers.grid import ContourRules, Grid
 from medshard.readers.limits import MAX_FRAMES
 
 __all__ = ["READER", "DicomReader"]
+
+T = TypeVar("T")
 
 
 class DicomReader:
@@ -33,10 +36,13 @@ class DicomReader:
         return read_picture(blob.read())
 
     def volume(self, blobs: Sequence[Blob], options: VolumeOptions = AS_STORED) -> Volume:
-        """Files of one stack: slices, multi-frame objects or mosaics."""
+        """Files of one stack: slices, multi-frame objects or mosaics; or the fractions of a segmentation."""
         if len(blobs) > MAX_FRAMES:
             raise ReadError(f"{len(blobs)} files, more than {MAX_FRAMES}", error_class="too_large")
-        return read_stack([blob.read() for blob in blobs], options)
+        files = [blob.read() for blob in blobs]
+        if len(files) == 1 and str(attribute(open_dataset(files[0], pixels=False), "SOPClassUID")) in SEGMENTATIONS:
+            return _named_damage(lambda: read_fractions(open_dataset(files[0], pixels=True)))
+        return read_stack(files, options)
 
     def labels(self, blob: Blob) -> Mask:
         """A mask without its image: see ``placed_labels``."""
@@ -47,16 +53,10 @@ class DicomReader:
         data = blob.read()
         dataset = open_dataset(data, pixels=False)
         kind = str(attribute(dataset, "SOPClassUID"))
-        try:
-            if kind in SEGMENTATIONS:
-                return read_segmentation(open_dataset(data, pixels=True), grid)
-            if kind == STRUCTURE_SET:
-                return read_structure_set(dataset, grid, contours)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            # Where an item should be, a damaged file may have anything; pydicom's errors quote what they find.
-            raise ReadError(
-                f"the DICOM file is damaged ({type(error).__name__})", error_class="damaged_dicom"
-            ) from None
+        if kind in SEGMENTATIONS:
+            return _named_damage(lambda: read_segmentation(open_dataset(data, pixels=True), grid))
+        if kind == STRUCTURE_SET:
+            return _named_damage(lambda: read_structure_set(dataset, grid, contours))
         frames, _ = stored_frames(dataset, data, as_stored=True)
         if len(frames) == 1:
             return Mask(frames[0], affine_ijk_to_ras=picture_affine(dataset), space=2)
@@ -64,6 +64,15 @@ class DicomReader:
             made, voxels = stored_stack(dataset, frames)
             return Mask(voxels, affine_ijk_to_ras=made.affine, notes=made.notes)
         return Mask(frames, space=3)
+
+
+def _named_damage(read: Callable[[], T]) -> T:
+    """Where an item should be, a damaged file may have anything; pydicom's errors quote what they find."""
+    try:
+        return read()
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        reason = f"the DICOM file is damaged ({type(error).__name__})"
+        raise ReadError(reason, error_class="damaged_dicom") from None
 
 
 READER = DicomReader()

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from pydicom.pixels import iter_pixels
 
 from medshard.errors import DecodeError, GeometryError, ReadError
-from medshard.readers.base import Mask
+from medshard.readers.base import Mask, Volume
 from medshard.readers.dicom.coded_names import BACKGROUND, segment_name
 from medshard.readers.dicom.frame_places import FramePlaces, place_frames
-from medshard.readers.dicom.headers import attribute, quiet
+from medshard.readers.dicom.headers import attribute, frame_of_reference, quiet
 from medshard.readers.grid import Grid
 from medshard.readers.label_stack import LabelStack
 from medshard.readers.limits import check_plane, check_volume
 
-__all__ = ["SEGMENTATIONS", "read_segmentation"]
+__all__ = ["SEGMENTATIONS", "read_fractions", "read_segmentation"]
 
 SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 """Segmentation Storage and Label Map Segmentation Storage."""
@@ -56,6 +56,31 @@ def read_segmentation(dataset: Any, grid: Grid | None) -> Mask:
     mask.affine_ijk_to_ras = places.grid.affine_ijk_to_ras
     mask.notes += places.notes
     return mask
+
+
+def read_fractions(dataset: Any) -> Volume:
+    """The fractions of a FRACTIONAL segmentation, 0 to 1, on the grid of its frames.
+
+    Returns:
+        float32 (Z, Y, X), or (C, Z, Y, X) with a channel for each segment in the order of their numbers.
+
+    Raises:
+        ReadError: its segments are whole voxels, or as ``read_segmentation``.
+        GeometryError: as ``read_segmentation``.
+    """
+    mask = read_segmentation(dataset, None)
+    if mask.fraction is None:
+        raise ReadError("is a segmentation of whole voxels, not an image; say kind: mask", error_class="not_an_image")
+    fractions = mask.labels.astype(np.float32) / np.float32(mask.fraction_maximum or 1)
+    return Volume(
+        fractions if len(mask.layers) > 1 else fractions[0],
+        "CZYX" if len(mask.layers) > 1 else "ZYX",
+        mask.affine_ijk_to_ras,
+        unit="1",
+        modality="seg",
+        frame_of_reference_uid=frame_of_reference(dataset),
+        notes=[f"{mask.fraction} of {name}" for name in mask.layers],
+    )
 
 
 def _names(dataset: Any) -> dict[int, str]:

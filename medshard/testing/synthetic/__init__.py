@@ -14,6 +14,7 @@ from medshard.testing.synthetic.abdomen import AbdomenCase, abdominal_ct
 from medshard.testing.synthetic.breast import breast_ultrasound
 from medshard.testing.synthetic.canary import MAX_CANARY_CHARACTERS
 from medshard.testing.synthetic.chest import FINDING_COLUMNS, chest_xray
+from medshard.testing.synthetic.shapes import ShapesVolume, ToyShape, toy_shapes
 from medshard.testing.synthetic.truth import (
     BreastImage,
     BreastTruth,
@@ -33,7 +34,10 @@ __all__ = [
     "ChestTruth",
     "Lesion",
     "PaintedFinding",
+    "ShapesVolume",
+    "ToyShape",
     "abdominal_ct",
     "breast_ultrasound",
     "chest_xray",
+    "toy_shapes",
 ]

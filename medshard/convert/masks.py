@@ -14,6 +14,7 @@ from medshard.engine import STRIP_ROWS, encode_png
 from medshard.errors import GeometryError, ReadError
 from medshard.facts.mask_labels import (
     MaskLabels,
+    MaskPoint,
     foreground,
     label_map,
     measure_regions,
@@ -67,6 +68,8 @@ def _of_files(slot: str, spec: MediaSlot, refs: list[MediaRef], masks: list[Mask
             labels = _of_fractions(slot, spec, refs[0], first)
         elif first.names:
             labels = named_regions(first.labels, first.names, refs[0].path, space=first.space)
+            labels.free_names = first.free_names
+            labels.points = [MaskPoint(name, place, refs[0].path) for name, place in first.points]
         else:
             labels = _single(spec, refs[0], _one_channel(first, spec), first.space)
     else:

@@ -16,6 +16,7 @@ from medshard.errors import ReadError
 from medshard.plan.row import MediaRef
 from medshard.readers import read_image
 from medshard.readers.base import Array, Blob, Image
+from medshard.readers.companion import path_beside
 from medshard.readers.grid import Grid
 from medshard.record.sample import Media
 from medshard.shards.renditions import encode_level, factors_of, reduced
@@ -66,7 +67,7 @@ def read_media(
                 order=len(out.media),
             )
             continue
-        blobs = [_blob(ref, read, out.digests) for ref in refs]
+        blobs = [_blob(ref.path, ref.size_bytes, read, out.digests) for ref in refs]
         if spec.kind == "image":
             _read_image(slot, spec, blobs, taxonomy, renditions, out)
         elif spec.kind == "volume":
@@ -84,13 +85,13 @@ def read_media(
     return out
 
 
-def _blob(ref: MediaRef, read: Callable[[str], bytes], digests: dict[str, str]) -> Blob:
+def _blob(path: str, size_bytes: int, read: Callable[[str], bytes], digests: dict[str, str]) -> Blob:
     def content() -> bytes:
-        data = read(ref.path)
-        digests[ref.path] = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        data = read(path)
+        digests[path] = f"sha256:{hashlib.sha256(data).hexdigest()}"
         return data
 
-    return Blob(ref.path, ref.size_bytes, content)
+    return Blob(path, size_bytes, content, beside=lambda name: _blob(path_beside(path, name), 0, read, digests))
 
 
 def _read_image(

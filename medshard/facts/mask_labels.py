@@ -17,6 +17,7 @@ from medshard.readers.base import Affine, Array
 
 __all__ = [
     "MaskLabels",
+    "MaskPoint",
     "MaskRegion",
     "foreground",
     "label_map",
@@ -52,6 +53,21 @@ class MaskRegion:
     file: str
 
 
+@dataclass(frozen=True)
+class MaskPoint:
+    """A landmark that stands in a mask's file.
+
+    Attributes:
+        raw: the source's name for it.
+        ras_mm: x, y, z.
+        file: the file that shows it.
+    """
+
+    raw: str
+    ras_mm: tuple[float, float, float]
+    file: str
+
+
 @dataclass
 class MaskLabels:
     """A mask as it is stored.
@@ -62,8 +78,10 @@ class MaskLabels:
         regions: what its values mark; a declared layer without pixels is listed with size 0.
         affine_ijk_to_ras: for volumes.
         named: whether regions have names of their own, so that no value is the background.
+        free_names: whether these names are free text, which may identify: no message and no record quotes them.
         covers_image: whether the whole image was looked at; where not, a class that is not seen is not known to be
             absent.
+        points: landmarks, which mark no voxel.
     """
 
     labels: Array
@@ -71,7 +89,9 @@ class MaskLabels:
     regions: list[MaskRegion] = field(default_factory=list)
     affine_ijk_to_ras: Affine | None = None
     named: bool = False
+    free_names: bool = False
     covers_image: bool = True
+    points: list[MaskPoint] = field(default_factory=list)
 
     @property
     def grid(self) -> tuple[int, ...]:

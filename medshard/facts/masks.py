@@ -10,11 +10,11 @@ from medshard.facts.boxes import add_counts
 from medshard.facts.collect import Collector
 from medshard.facts.components import connected_boxes
 from medshard.facts.context import FactContext, attribution
-from medshard.facts.mask_labels import MaskLabels, MaskRegion
+from medshard.facts.mask_labels import MaskLabels, MaskPoint, MaskRegion
 from medshard.facts.measure_facts import MeasuredMask
 from medshard.record.facts import LabelFact, MaskRef, RegionFact
 from medshard.spec.schema.facts import InstanceFact, MaskClassFact
-from medshard.spec.value_map import DROPPED, UnmappedValueError
+from medshard.spec.value_map import DROPPED, Meaning, UnmappedValueError
 
 __all__ = ["add_mask_classes", "add_mask_instances"]
 
@@ -48,13 +48,10 @@ def add_mask_classes(
         if not mask.named and region.value in fact.ignore:
             ignored = True
             continue
-        try:
-            meaning = context.maps[name](region.raw)
-        except UnmappedValueError as error:
-            raise ReadError(f"mask {fact.of}: {error}", error_class="unmapped_value") from error
+        meaning = _meaning(context, name, fact, region.raw, f"ROI {region.value}" if mask.free_names else None)
         if meaning is DROPPED or region.size_px == 0:
             continue
-        source = out.cite_file(region.file, fact.of, region.raw)
+        source = out.cite_file(region.file, fact.of, _quoted(context, name, mask, region.raw))
         label = out.label(
             meaning.concept,
             slots,
@@ -68,6 +65,8 @@ def add_mask_classes(
         measured.add(region, shape, out)
         if mask.space == 2 and fact.boxes != "none":
             _add_boxes(mask, region, shape, slots, out, split=fact.boxes == "component")
+    for point in mask.points:
+        _add_point(context, name, fact, mask, point, slots, out)
     for union, members in fact.unions.items():
         present = [labels[member] for member in members if member in labels]
         if present:
@@ -82,6 +81,55 @@ def add_mask_classes(
             )
     if fact.covers == "all" and not ignored and mask.covers_image:
         out.scope(slots, context.set_name(name), instances=False)
+
+
+def _meaning(context: FactContext, name: str, fact: MaskClassFact, raw: str, instead: str | None) -> Meaning:
+    """What the map makes of a name; ``instead`` stands in the message for a name that may not be quoted."""
+    try:
+        return context.maps[name](raw)
+    except UnmappedValueError as error:
+        said = str(error) if instead is None else f"the name of {instead} is not mapped; it is free text, so look it up"
+        raise ReadError(f"mask {fact.of}: {said}", error_class="unmapped_value") from (None if instead else error)
+
+
+def _quoted(context: FactContext, name: str, mask: MaskLabels, raw: str) -> str | None:
+    """A name as a record may cite it: free text only where the spec itself has it, word for word."""
+    return raw if not mask.free_names or raw in context.maps[name].values else None
+
+
+def _add_point(
+    context: FactContext,
+    name: str,
+    fact: MaskClassFact,
+    mask: MaskLabels,
+    point: MaskPoint,
+    slots: list[str],
+    out: Collector,
+) -> None:
+    """A landmark in the patient's millimetres, with the label of its name."""
+    meaning = _meaning(context, name, fact, point.raw, "a point" if mask.free_names else None)
+    if meaning is DROPPED:
+        return
+    source = out.cite_file(point.file, fact.of, _quoted(context, name, mask, point.raw))
+    label = out.label(
+        meaning.concept,
+        slots,
+        source=source,
+        by=attribution(fact),
+        side=meaning.side,
+        side_frame=meaning.side_frame,
+    )
+    out.add(
+        RegionFact,
+        concept=meaning.concept,
+        of=label.id,
+        slots=list(slots),
+        shape="point",
+        frame="ras_mm",
+        coords=list(point.ras_mm),
+        source=source,
+        by=attribution(fact),
+    )
 
 
 def add_mask_instances(

@@ -16,11 +16,20 @@ READERS: Registry[Reader] = Registry(
     {
         "dicom": Entry("medshard.readers.dicom:READER"),
         "nifti": Entry("medshard.readers.nifti:READER"),
+        "analyze": Entry("medshard.readers.analyze:READER"),
+        "nrrd": Entry("medshard.readers.nrrd:READER"),
+        "metaimage": Entry("medshard.readers.metaimage:READER"),
+        "mgh": Entry("medshard.readers.mgh:READER"),
+        "parrec": Entry("medshard.readers.nibabel_files:PARREC"),
+        "minc": Entry("medshard.readers.nibabel_files:MINC"),
+        "afni": Entry("medshard.readers.nibabel_files:AFNI"),
         "raster": Entry("medshard.readers.raster:READER"),
     },
 )
 
 _HEAD_BYTES = 512
+_REFUSED = {b"MATRIX7": "an ECAT 7 file", b"TRACK\0": "a tractogram", b"mrtrix tracks": "a tractogram"}
+"""What is known and not read, by how it begins."""
 
 
 def reader_for(head: bytes, path: str) -> Reader:
@@ -38,6 +47,11 @@ def reader_for(head: bytes, path: str) -> Reader:
         reader = READERS.get(name)
         if reader.sniff(head, path):
             return reader
+    for magic, what in _REFUSED.items():
+        if head.startswith(magic):
+            raise ReadError(f"is {what}, which is not read", error_class="unsupported")
+    if b"<GIFTI" in head:
+        raise ReadError("is a surface (GIFTI), which is not read", error_class="unsupported")
     raise ReadError(f"is of no format that is read; formats: {', '.join(READERS)}", error_class="unknown_format")
 
 
@@ -53,7 +67,7 @@ def format_of(blob: Blob) -> str:
 def loaded(blob: Blob) -> Blob:
     """The same file with its bytes read once."""
     data = blob.read()
-    return Blob(blob.path, len(data), lambda: data)
+    return Blob(blob.path, len(data), lambda: data, beside=blob.beside)
 
 
 def read_image(blob: Blob) -> Image:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from medshard.errors import ReadError
-from medshard.readers.gzip_file import read_gzip
+from medshard.readers.packed import read_gzip
 from medshard.source.pattern import compile_pattern
 from medshard.source.root import DataRoot
 from medshard.spec.schema.sources import FilePattern, FirstOf, Patterns

@@ -20,6 +20,7 @@ from medshard.record.facts import LabelFact, MaskRef, RegionFact
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "readers"))
 
+from blobs import CANARY
 from dicom_files import CT, UID, dataset, written
 from mask_files import FRAME, KIDNEY, LEFT, LIVER, contour, frame, image_grid, segment, segmentation, structure_set
 from small_source import read_source
@@ -326,13 +327,30 @@ def test_structures_become_labels_by_their_names(tmp_path: Path) -> None:
         "Liver_1": [contour(GRID, place, square, image=uids[place]) for place in (1, 2)],
         "PTV": [contour(GRID, 2, square + np.array([1, 1]))],
         "far": [contour(GRID, 9, square)],
+        "liver tip": [contour(GRID, 3, square[:1], "POINT")],
     }
     files = {**ct_files(), "mask.dcm": written(structure_set(rois))}
     aliases = 'match: {"(?i)liver.*": liver_region}, drop: {PTV: a target of treatment, far: elsewhere}'
-    with pytest.raises(ReadError, match="far: a contour lies above or below all slices"):
+    with pytest.raises(ReadError, match="ROI 3: a contour lies above or below all slices"):
         made(tmp_path, placed("", aliases), files)
     sample = made(tmp_path, placed(", contours: {outside: leave_out}", aliases), files)
     expected = np.zeros(SHAPE, bool)
     expected[1:3, 2:7, 3:11] = True
     assert np.array_equal(region_of(sample, "liver_region"), expected)
     assert "mask: 1 contours above or below all slices of the image left out" in sample.notes
+    (tip,) = [f for f in sample.sample.facts if isinstance(f, RegionFact) and f.shape == "point" and f.by != "derived"]
+    assert (tip.frame, tip.concept) == ("ras_mm", "structure/liver_region")
+    assert np.allclose(np.asarray(tip.coords), (AFFINE @ [2.5, 1.5, 3, 1])[:3])
+
+
+def test_names_of_structures_are_looked_up_and_never_quoted(tmp_path: Path) -> None:
+    """They are free text that a person typed; a pattern may match more than was thought of."""
+    square = np.array([[2.5, 1.5], [10.5, 1.5], [10.5, 6.5], [2.5, 6.5]])
+    rois = {f"Liver {CANARY}": [contour(GRID, 2, square)], "Kidney": [contour(GRID, 3, square)]}
+    files = {**ct_files(), "mask.dcm": written(structure_set(rois))}
+    sample = made(tmp_path, placed("", 'match: {"(?i)liver.*": liver_region}, map: {Kidney: kidney_region}'), files)
+    assert CANARY not in sample.sample.model_dump_json()
+    assert '"raw":"Kidney"' in sample.sample.model_dump_json()
+    with pytest.raises(ReadError, match="the name of ROI 1 is not mapped") as caught:
+        made(tmp_path, placed("", "map: {Kidney: kidney_region}"), files)
+    assert CANARY not in str(caught.value)

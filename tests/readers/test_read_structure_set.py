@@ -124,15 +124,18 @@ def test_without_an_image_there_is_nothing_to_draw_on() -> None:
             read_labels(file, grid)
 
 
-def test_open_contours_and_points_enclose_nothing() -> None:
-    contours = [
-        contour(GRID, 2, OUTER, "OPEN_PLANAR"),
-        contour(GRID, 2, OUTER[:1], "POINT"),
-        contour(GRID, 2, INNER[:2]),
-    ]
-    mask = drawn({"a": contours})
+def test_open_contours_enclose_nothing() -> None:
+    mask = drawn({"a": [contour(GRID, 2, OUTER, "OPEN_PLANAR"), contour(GRID, 2, INNER[:2])]})
     assert not mask.labels.any()
-    assert len(mask.notes) == 3
+    assert len(mask.notes) == 2
+
+
+def test_points_are_landmarks_in_the_patient() -> None:
+    mask = drawn({"a": [contour(GRID, 2, INNER)], "iso": [contour(GRID, 1.4, OUTER[:1], "POINT")]})
+    assert (mask.labels == 1).sum() == HOLE
+    ((name, place),) = mask.points
+    assert name == "iso"
+    assert np.allclose(place, (GRID.affine_ijk_to_ras @ [*OUTER[0], 1.4, 1])[:3])
 
 
 def test_a_structure_is_cut_at_the_edge_of_the_image() -> None:

@@ -41,9 +41,12 @@ class _Contour:
 
 
 def read_structure_set(dataset: Any, grid: Grid | None, rules: ContourRules) -> Mask:
-    """All structures of a file; values count them from 1 in the order of the file, ``names`` has their ROI names.
+    """All structures of a file; values are their ROI numbers, ``names`` has their ROI names.
 
-    A structure without closed contours marks nothing. A voxel belongs to a structure when its centre is inside.
+    ROI names are free text (PS3.15 E.1 has them replaced): messages name a structure by its number.
+
+    A structure without closed contours marks nothing; points are landmarks of their own. A voxel belongs to a
+    structure when its centre is inside.
 
     Args:
         grid: of the image that the structures were drawn on.
@@ -56,18 +59,20 @@ def read_structure_set(dataset: Any, grid: Grid | None, rules: ContourRules) -> 
     if grid is None or grid.affine_ijk_to_ras is None:
         raise GeometryError("contours need an image of known geometry: say like:", error_class="no_grid")
     names = _names(dataset, grid)
-    stack = LabelStack(grid.shape_zyx, max(len(names), 1))
+    stack = LabelStack(grid.shape_zyx, max(names))
     notes: Counter[str] = Counter()
     if grid.frame_of_reference_uid is None:
         notes["the image states no frame of reference to compare with"] += 1
-    contours = _contours_by_roi(dataset, grid, notes)
-    for value, (number, name) in enumerate(names.items(), start=1):
-        _draw(name, value, contours.get(number, []), grid, rules, stack, notes)
+    contours, points = _contours_by_roi(dataset, grid, notes)
+    for number in names:
+        _draw(number, contours.get(number, []), grid, rules, stack, notes)
     return Mask(
         stack.labels(grid.space),
         affine_ijk_to_ras=grid.affine_ijk_to_ras,
         space=2 if grid.space == 2 else 3,
-        names=dict(enumerate(names.values(), start=1)),
+        names=names,
+        free_names=True,
+        points=tuple((names[number], place) for number, place in points if number in names),
         notes=[f"{count} {text}" if text.startswith("contours") else text for text, count in sorted(notes.items())],
     )
 
@@ -76,8 +81,10 @@ def _names(dataset: Any, grid: Grid) -> dict[int, str]:
     names: dict[int, str] = {}
     for roi in attribute(dataset, "StructureSetROISequence") or ():
         number, name = _number(roi, "ROINumber"), attribute(roi, "ROIName")
-        if number in names or name is None:
-            raise ReadError("an ROINumber stands twice, or an ROI has no ROIName", error_class="structure_set")
+        if number in names or not 1 <= number <= 65535 or name is None:
+            raise ReadError(
+                "an ROINumber stands twice or is not 1 to 65535, or an ROI has no ROIName", error_class="structure_set"
+            )
         frame = attribute(roi, "ReferencedFrameOfReferenceUID")
         if None not in (frame, grid.frame_of_reference_uid) and str(frame) != grid.frame_of_reference_uid:
             raise GeometryError(
@@ -97,15 +104,23 @@ def _number(holder: Any, keyword: str) -> int:
         raise ReadError(f"{keyword} is missing or no whole number", error_class="structure_set") from None
 
 
-def _contours_by_roi(dataset: Any, grid: Grid, notes: Counter[str]) -> dict[int, list[_Contour]]:
+def _contours_by_roi(
+    dataset: Any, grid: Grid, notes: Counter[str]
+) -> tuple[dict[int, list[_Contour]], list[tuple[int, tuple[float, float, float]]]]:
+    """Closed contours by ROI number; points with the ROI number of each, in RAS mm."""
     found: dict[int, list[_Contour]] = {}
+    landmarks: list[tuple[int, tuple[float, float, float]]] = []
     points = 0
     for roi in attribute(dataset, "ROIContourSequence") or ():
-        contours = found.setdefault(_number(roi, "ReferencedROINumber"), [])
+        number = _number(roi, "ReferencedROINumber")
+        contours = found.setdefault(number, [])
         for contour in attribute(roi, "ContourSequence") or ():
             kind = str(attribute(contour, "ContourGeometricType"))
+            if kind == "POINT":
+                landmarks += [(number, (float(x), float(y), float(z))) for x, y, z in _points(contour)]
+                continue
             if kind not in _CLOSED:
-                known = kind if kind in ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR") else "another type"
+                known = kind if kind in ("OPEN_PLANAR", "OPEN_NONPLANAR") else "another type"
                 notes[f"contours of {known} left out: they enclose nothing"] += 1
                 continue
             ras_mm = _points(contour)
@@ -118,7 +133,7 @@ def _contours_by_roi(dataset: Any, grid: Grid, notes: Counter[str]) -> dict[int,
             images = attribute(contour, "ContourImageSequence") or ()
             uids = frozenset(str(attribute(image, "ReferencedSOPInstanceUID")) for image in images)
             contours.append(_Contour(grid.index_of(ras_mm), kind == "CLOSEDPLANAR_XOR", uids))
-    return found
+    return found, landmarks
 
 
 def _points(contour: Any) -> NDArray[np.float64]:
@@ -134,8 +149,7 @@ def _points(contour: Any) -> NDArray[np.float64]:
 
 
 def _draw(
-    name: str,
-    value: int,
+    number: int,
     contours: list[_Contour],
     grid: Grid,
     rules: ContourRules,
@@ -144,7 +158,7 @@ def _draw(
 ) -> None:
     by_slice: dict[int, list[_Contour]] = {}
     for contour in contours:
-        place = _slice_of(name, contour, grid, rules, notes)
+        place = _slice_of(number, contour, grid, rules, notes)
         if place is not None:
             by_slice.setdefault(place, []).append(contour)
     size_yx = grid.shape_zyx[1:]
@@ -162,7 +176,7 @@ def _draw(
                 notes["contours on slices where those of one structure overlap in part: the overlap is outside"] += len(
                     members
                 )
-        stack.put(place, value, inside)
+        stack.put(place, number, inside)
 
 
 def _overlap_in_part(parts: list[NDArray[np.bool_]]) -> bool:
@@ -175,7 +189,7 @@ def _overlap_in_part(parts: list[NDArray[np.bool_]]) -> bool:
     return False
 
 
-def _slice_of(name: str, contour: _Contour, grid: Grid, rules: ContourRules, notes: Counter[str]) -> int | None:
+def _slice_of(number: int, contour: _Contour, grid: Grid, rules: ContourRules, notes: Counter[str]) -> int | None:
     """The slice that a contour lies on; None where it is left out.
 
     Raises:
@@ -185,15 +199,17 @@ def _slice_of(name: str, contour: _Contour, grid: Grid, rules: ContourRules, not
     step_mm = grid.slice_step_mm
     allowed = _ON_SLICE if step_mm is not None else _ON_SLICE_MM
     if float(along.max() - along.min()) > 2 * allowed:
-        raise GeometryError(f"{name}: a contour is not parallel to the slices of the image", error_class="off_plane")
+        raise GeometryError(
+            f"ROI {number}: a contour is not parallel to the slices of the image", error_class="off_plane"
+        )
     mean = float(along.mean())
     place = int(np.floor(mean + 0.5))
     reach = 0.5 if step_mm is not None else allowed
     if not -reach <= mean <= grid.shape_zyx[0] - 1 + reach:
         if rules.outside == "refuse":
             raise GeometryError(
-                f"{name}: a contour lies above or below all slices of the image; say contours: {{outside: leave_out}} "
-                f"to leave such out",
+                f"ROI {number}: a contour lies above or below all slices of the image; say contours: "
+                f"{{outside: leave_out}} to leave such out",
                 error_class="contour_outside",
             )
         notes["contours above or below all slices of the image left out"] += 1
@@ -202,7 +218,7 @@ def _slice_of(name: str, contour: _Contour, grid: Grid, rules: ContourRules, not
     if abs(mean - place) > allowed:
         if rules.off_plane == "refuse":
             raise GeometryError(
-                f"{name}: a contour lies {abs(mean - place):.2g} slices off the nearest slice; say contours: "
+                f"ROI {number}: a contour lies {abs(mean - place):.2g} slices off the nearest slice; say contours: "
                 f"{{off_plane: nearest}} to draw such on the nearest",
                 error_class="off_plane",
             )
@@ -210,7 +226,7 @@ def _slice_of(name: str, contour: _Contour, grid: Grid, rules: ContourRules, not
     named = {grid.slice_of(uid) for uid in contour.image_uids} - {None}
     if named and place not in named:
         raise GeometryError(
-            f"{name}: a contour lies on another slice than the image that it names", error_class="frame_places"
+            f"ROI {number}: a contour lies on another slice than the image that it names", error_class="frame_places"
         )
     if contour.image_uids and grid.sop_instance_uids and not named:
         notes["contours that name an image that is not here, placed by their position"] += 1

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from blobs import blob, blob_of
+from blobs import CANARY, blob, blob_of
 from dicom_files import written
 from mask_files import contour, image_grid, structure_set
 from numpy.typing import NDArray
@@ -142,6 +143,24 @@ def test_a_structure_is_cut_at_the_edge_of_the_image() -> None:
     mask = drawn({"a": [contour(GRID, 2, OUTER - np.array([10, 0]))]})
     assert (mask.labels == 1).sum() == 5 * 10
     assert "cut at its edge" in mask.notes[0]
+
+
+def test_bytes_that_were_changed_never_crash_the_reader() -> None:
+    data = written(structure_set({"a": [contour(GRID, 2, OUTER), contour(GRID, 3, INNER)], "b": []}))
+    draw = random.Random(5)
+    read = 0
+    for _ in range(150):
+        broken = bytearray(data[: draw.randrange(200, len(data))] if draw.random() < 0.3 else data)
+        for _ in range(draw.randrange(1, 6)):
+            broken[draw.randrange(132, len(broken))] = draw.randrange(256)
+        said = ""
+        try:
+            read_labels(blob(bytes(broken), "a.dcm"), GRID)
+            read += 1
+        except ReadError as error:
+            said = str(error)
+        assert CANARY not in said
+    assert read
 
 
 @pytest.mark.parametrize("data", [["1", "2"], ["1e999", "0", "0"] * 3, None])

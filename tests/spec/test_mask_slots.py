@@ -44,6 +44,11 @@ def test_slices_of_both_are_fine() -> None:
         ("kind: mask, like: image, slices: {of: slice}", "kind: volume", "'image' needs slices: as well"),
         ("kind: mask, slices: {of: slice}", "kind: volume", "slices of a mask are paired with those of its image"),
         ("kind: mask, grid: resample", "kind: volume", "grid: says how the mask comes onto the grid of its image"),
+        (
+            "kind: mask, like: image, grid: resample",
+            "kind: image",
+            "masks are resampled onto volumes; 'image' is kind: i",
+        ),
         ("kind: mask, like: image, grid: maybe", "kind: volume", "Allowed: refuse, resample"),
         ("kind: mask", "kind: image, slices: {of: slice}", "slices: for kind: volume and kind: mask"),
         ("kind: mask", "kind: volume, contours: {outside: leave_out}", "contours: only for kind: mask"),

@@ -12,15 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ct_phantom import Ellipsoid, Floats, Phantom, nifti, rotation
+from mixed_tree import Quiet
 from numpy.typing import NDArray
-from small_source import read_source
+from small_source import HEAD, read_source
 
+import medshard
+from medshard.augment import Operation, Resize, TakeSlices
+from medshard.augment.volume import Resize3D
+from medshard.convert.corpus import build_corpus
+from medshard.convert.options import BuildOptions
 from medshard.families import FAMILIES
 from medshard.families.base import render_blocks
 from medshard.record.conversation import Conversation, MediaBlock
 from medshard.record.facts import LabelFact, RegionFact
 from medshard.record.sample import Sample
 from medshard.shards.sample_parts import stored_size
+from medshard.spec.load import load_spec_text
 from medshard.tasks.budget import Budget
 from medshard.tasks.write import TextOptions
 
@@ -186,6 +193,33 @@ def test_r29_the_question_names_the_spacing_and_is_not_asked_without_it(tmp_path
     unknown = scanned(tmp_path / "unknown", hu, labels, None)
     assert unknown.medium("ct").spacing_mm is None
     assert {variant for variant, _ in answers(unknown)} == {"count", "mean_attenuation", "organ"}
+
+
+@pytest.mark.parametrize("view", ["planes", "crop"])
+def test_r29_the_loader_says_the_spacing_that_it_delivers(tmp_path: Path, view: str) -> None:
+    shape, affine = PHANTOM.grid(GRIDS["anisotropic"])
+    hu, labels = PHANTOM.sampled(shape, affine)
+    scanned(tmp_path, hu, labels, affine)  # writes the files
+    body = BODY.replace(".nii.gz", ".nii").replace(
+        "MAP", ", ".join(f"{number}: {name}" for name, number in IDS.items())
+    )
+    head = HEAD.replace("MODALITY", "ct").replace("ANATOMY", "abdomen")
+    (loaded,) = load_spec_text(head + body, "phantom.yaml")
+    build_corpus([(loaded, tmp_path / "data")], tmp_path / "corpus", BuildOptions(workers=1), Quiet())
+    corpus = medshard.open(tmp_path / "corpus").select("task = 'measurement'")
+    size_kji = (shape[2], shape[1] // 2, shape[0] // 2)
+    transform: list[Operation] = [Resize3D(size_kji)]
+    if view == "planes":
+        transform = [TakeSlices("z", count=4), Resize(size_kji[1:])]
+    told = []
+    for batch in medshard.Loader(corpus, 2, transform=transform, channels=1):
+        for place in np.flatnonzero(batch["valid"]):
+            told += re.findall(r"([\d.]+) x ([\d.]+) x ([\d.]+) mm", batch["text"][place][0]["content"])
+    assert len(told) >= 2
+    x_mm, y_mm = (0.9 * shape[axis] / (shape[axis] // 2) for axis in (0, 1))
+    for x, y, z in told:
+        assert (float(x), float(y)) == (pytest.approx(x_mm, rel=1e-2), pytest.approx(y_mm, rel=1e-2))
+        assert float(z) == pytest.approx(4.0 if view == "crop" else 4.0 * shape[2] / 4, rel=0.2)
 
 
 CONVENTIONS = [

@@ -6,6 +6,7 @@ filled between.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from medshard.readers.base import Mask
 from medshard.readers.dicom.headers import attribute
 from medshard.readers.grid import ContourRules, Grid
 from medshard.readers.label_stack import LabelStack
-from medshard.readers.polygons import inside_polygons
+from medshard.readers.polygons import inside_polygon
 
 __all__ = ["STRUCTURE_SET", "read_structure_set"]
 
@@ -28,6 +29,7 @@ _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _ON_SLICE = 0.05  # of a slice step: planning systems write positions with two digits
 _ON_SLICE_MM = 0.05  # where the image has one slice, and so no step
 _MAX_POINTS = 50_000_000
+_MAX_CONTOURS_A_SLICE = 2000  # of one structure; each pair of them is compared
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -167,26 +169,25 @@ def _draw(
         low, high = np.min([p.min(axis=0) for p in polygons], axis=0), np.max([p.max(axis=0) for p in polygons], axis=0)
         if (low < -0.5).any() or high[0] > size_yx[1] - 0.5 or high[1] > size_yx[0] - 0.5:
             notes["contours on slices where their structure reaches beyond the image: cut at its edge"] += len(members)
-        inside = inside_polygons(polygons, size_yx)
-        if len(members) > 1 and not all(contour.exclusive for contour in members):
-            each = [inside_polygons([polygon], size_yx) for polygon in polygons]
-            if rules.overlap == "union":
-                inside = np.logical_or.reduce(each)
-            elif _overlap_in_part(each):
+        if len(members) > _MAX_CONTOURS_A_SLICE:
+            raise ReadError(
+                f"ROI {number}: more than {_MAX_CONTOURS_A_SLICE} contours on a slice", error_class="too_large"
+            )
+        patches = [inside_polygon(polygon, size_yx) for polygon in polygons]
+        inside = np.zeros(size_yx, bool)
+        for contour, patch in zip(members, patches, strict=True):
+            part = inside[patch.rows, patch.columns]
+            if rules.overlap == "union" and not contour.exclusive:
+                part |= patch.inside
+            else:
+                part ^= patch.inside
+        if rules.overlap == "even_odd" and not all(contour.exclusive for contour in members):
+            overlapping = any(one.overlaps_in_part(other) for one, other in itertools.combinations(patches, 2))
+            if overlapping:
                 notes["contours on slices where those of one structure overlap in part: the overlap is outside"] += len(
                     members
                 )
         stack.put(place, number, inside)
-
-
-def _overlap_in_part(parts: list[NDArray[np.bool_]]) -> bool:
-    """Whether any two lie over one another and neither holds the other."""
-    for place, one in enumerate(parts):
-        for other in parts[place + 1 :]:
-            common = one & other
-            if common.any() and (common != one).any() and (common != other).any():
-                return True
-    return False
 
 
 def _slice_of(number: int, contour: _Contour, grid: Grid, rules: ContourRules, notes: Counter[str]) -> int | None:

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "volume/convert.hpp"
 #include "volume/crop.hpp"
 
 namespace medshard::volume {
@@ -60,8 +61,15 @@ void separable(const Separable& job, SamplingScratch& scratch);
 // Throws std::runtime_error when the displacement's lattice is too fine for the crop.
 void warp(const Warp& job, SamplingScratch& scratch);
 
-// `count` stored values as float32.
-void to_float(Type stored, const void* source, float* out, std::size_t count);
+// Rows of stored values as float32, at the SIMD level in use when it was made.
+class ToFloat {
+ public:
+  explicit ToFloat(Type stored);
+  void operator()(const void* source, float* out, std::size_t count, bool reverse = false) const;
+
+ private:
+  Convert convert_;
+};
 
 // The least of `count` values.
 float least(const float* values, std::size_t count);

@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "augment/values.hpp"
-#include "volume/convert.hpp"
 #include "volume/sampling.hpp"
 
 namespace medshard::volume {
@@ -23,10 +22,6 @@ Axis axis_of(const Separable& job, int number) {
 
 // One stored row along x.
 void mix_row(const Axis& x, const float* in, float outside, float* out) {
-  if (x.taps == 1) {
-    for (int n = 0; n < x.count; ++n) out[n] = x.first[n] < 0 ? outside : in[x.first[n]];
-    return;
-  }
   for (int n = 0; n < x.count; ++n) {
     if (x.first[n] < 0) {
       out[n] = outside;
@@ -40,10 +35,36 @@ void mix_row(const Axis& x, const float* in, float outside, float* out) {
   }
 }
 
+// The part of an axis whose places are stored ones in a row, forwards or backwards: begin <= n < end.
+struct Run {
+  int begin = 0, end = 0, first = 0;  // first: the lowest stored place
+  bool reverse = false;
+};
+
+// False where places are mixed, or left out between others.
+bool find_run(const Axis& axis, Run& run) {
+  if (axis.taps != 1) return false;
+  while (run.begin < axis.count && axis.first[run.begin] < 0) ++run.begin;
+  run.end = run.begin;
+  while (run.end < axis.count && axis.first[run.end] >= 0) ++run.end;
+  for (int n = run.end; n < axis.count; ++n) {
+    if (axis.first[n] >= 0) return false;
+  }
+  if (run.end == run.begin) return true;
+  run.reverse = run.end - run.begin > 1 && axis.first[run.begin + 1] < axis.first[run.begin];
+  for (int n = run.begin + 1; n < run.end; ++n) {
+    if (axis.first[n] != axis.first[n - 1] + (run.reverse ? -1 : 1)) return false;
+  }
+  run.first = axis.first[run.reverse ? run.end - 1 : run.begin];
+  return true;
+}
+
 class Mixer {
  public:
   Mixer(const Separable& job, SamplingScratch& scratch)
-      : job_(job), scratch_(scratch), z_(axis_of(job, 0)), y_(axis_of(job, 1)), x_(axis_of(job, 2)) {}
+      : job_(job), scratch_(scratch), z_(axis_of(job, 0)), y_(axis_of(job, 1)), x_(axis_of(job, 2)) {
+    in_a_row_ = find_run(x_, run_);
+  }
 
   void channel(int number) {
     const std::size_t voxels =
@@ -124,7 +145,15 @@ class Mixer {
 
   void row(int z, int y, float* out) {
     const std::size_t place = (static_cast<std::size_t>(z) * y_.length + y) * x_.length;
-    to_float(job_.stored, source_ + place * bytes_of(job_.stored), scratch_.row.data(), x_.length);
+    const std::uint8_t* stored = source_ + place * bytes_of(job_.stored);
+    if (in_a_row_) {
+      std::fill_n(out, run_.begin, outside_);
+      to_float_(stored + run_.first * bytes_of(job_.stored), out + run_.begin, run_.end - run_.begin,
+                run_.reverse);
+      std::fill(out + run_.end, out + x_.count, outside_);
+      return;
+    }
+    to_float_(stored, scratch_.row.data(), x_.length);
     mix_row(x_, scratch_.row.data(), outside_, out);
   }
 
@@ -133,7 +162,7 @@ class Mixer {
     scratch_.row.resize(std::max<std::size_t>(static_cast<std::size_t>(x_.length), 4096));
     for (std::size_t at = 0; at < voxels; at += 4096) {
       const std::size_t count = std::min<std::size_t>(4096, voxels - at);
-      to_float(job_.stored, source_ + at * bytes_of(job_.stored), scratch_.row.data(), count);
+      to_float_(source_ + at * bytes_of(job_.stored), scratch_.row.data(), count);
       found = std::min(found, least(scratch_.row.data(), count));
     }
     return found;
@@ -142,6 +171,9 @@ class Mixer {
   const Separable& job_;
   SamplingScratch& scratch_;
   const Axis z_, y_, x_;
+  Run run_;
+  bool in_a_row_;
+  const ToFloat to_float_{job_.stored};
   const augment::ValueKernels& kernels_ = augment::value_kernels_of(core::chosen_simd());
   const std::uint8_t* source_ = nullptr;
   float* out_ = nullptr;
@@ -190,10 +222,11 @@ void pick_of(const Separable& job) {
 
 }  // namespace
 
-void to_float(Type stored, const void* source, float* out, std::size_t count) {
-  static const Converters& converters = converters_of(core::chosen_simd());
+ToFloat::ToFloat(Type stored) : convert_(converters_of(core::chosen_simd()).of[static_cast<int>(stored)]) {}
+
+void ToFloat::operator()(const void* source, float* out, std::size_t count, bool reverse) const {
   constexpr float kAll = std::numeric_limits<float>::infinity();
-  converters.of[static_cast<int>(stored)](source, out, count, {1.0f, 0.0f, -kAll, kAll}, false);
+  convert_(source, out, count, {1.0f, 0.0f, -kAll, kAll}, reverse);
 }
 
 float least(const float* values, std::size_t count) {

@@ -50,11 +50,11 @@ class Points {
 void padded(const Warp& job, const std::uint8_t* source, std::vector<float>& out, float& outside) {
   const std::size_t deep = job.source_shape[0], high = job.source_shape[1], wide = job.source_shape[2];
   const std::size_t item = bytes_of(job.stored), row = wide + 2, plane = row * (high + 2);
+  const ToFloat to_float(job.stored);
   out.resize(plane * (deep + 2));
   for (std::size_t z = 0; z < deep; ++z) {
     for (std::size_t y = 0; y < high; ++y) {
-      to_float(job.stored, source + (z * high + y) * wide * item, &out[(z + 1) * plane + (y + 1) * row + 1],
-               wide);
+      to_float(source + (z * high + y) * wide * item, &out[(z + 1) * plane + (y + 1) * row + 1], wide);
     }
   }
   if (job.outside_mode == Outside::minimum) {

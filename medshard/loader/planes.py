@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from medshard.augment.plane_frame import PlaneFrame, plane_frame
 from medshard.augment.planes import Planes, Run, TakeSlab, Within
+from medshard.convert.grids import same_grid
 from medshard.corpus.corpus import Corpus
 from medshard.engine import CODECS
 from medshard.errors import LoaderError, MedshardError
@@ -31,8 +32,7 @@ _SALT_FOREGROUND = 15
 _EVEN = 0.01
 """Share of the distance of planes by which distances may differ and still be told as one."""
 
-_SAME_GRID_MM = 1e-3
-"""By which the corners of two grids may differ and still be one: affines go through float32 in NIfTI headers."""
+_RESAMPLE = "; have the build resample the mask to its volume's grid"
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +215,9 @@ def read_planes(
     def read(reader: VolumeReader, medium: MediumLine, plan: PlanePlan) -> NDArray[np.generic] | MedshardError:
         try:
             if masks:
-                _check_grid(reader, medium, plan)
+                frame = plan.frame
+                there = reader.affine_ijk_to_ras
+                same_grid(medium.slot, frame.shape_zyx, frame.affine_ijk_to_ras, medium.shape, there, _RESAMPLE)
             return _read(reader, medium, plan, masks)
         except (MedshardError, IndexError) as error:
             return error if isinstance(error, MedshardError) else LoaderError(str(error))
@@ -230,24 +232,6 @@ def read_planes(
         future.result() if future is not None else reader if isinstance(reader, MedshardError) else None
         for future, reader in zip(reading, readers, strict=True)
     ]
-
-
-def _check_grid(reader: VolumeReader, medium: MediumLine, plan: PlanePlan) -> None:
-    """A mask is seen on its picture only where both have one grid.
-
-    Raises:
-        LoaderError: they have not.
-    """
-    shape = tuple(medium.shape[medium.axes.index(letter)] for letter in "ZYX")
-    ours, theirs = reader.affine_ijk_to_ras, plan.frame.affine_ijk_to_ras
-    same = shape == plan.frame.shape_zyx
-    if same and ours is not None and theirs is not None:
-        ends = np.array([[0, 0, 0, 1], [*shape[::-1], 1]], np.float64)
-        same = bool(np.abs((ours - theirs) @ ends.T).max() < _SAME_GRID_MM)
-    if not same:
-        raise LoaderError(
-            f"the mask {medium.slot} lies on another grid than its volume; have the build resample it to the volume's"
-        )
 
 
 def _read(reader: VolumeReader, medium: MediumLine, plan: PlanePlan, mask: bool) -> NDArray[np.generic]:

@@ -152,6 +152,23 @@ def test_each_frame_of_an_enhanced_ct_states_its_unit() -> None:
         assert read([image]).unit == unit
 
 
+@pytest.mark.parametrize(
+    ("code", "slope", "unit"),
+    [("Bq/ml", 2.0, "Bq/mL"), ("g/ml{SUVbw}", 2.0, "g/mL{SUVbw}"), ("{counts}", 2.0, None), ("Bq/ml", 3.0, None)],
+)
+def test_enhanced_pet_has_the_unit_of_its_mapping(code: str, slope: float, unit: str | None) -> None:
+    coded = item(CodeValue=code, CodingSchemeDesignator="UCUM")
+    macros = {
+        "PixelValueTransformationSequence": item(RescaleSlope=2, RescaleIntercept=0, RescaleType="US"),
+        "RealWorldValueMappingSequence": item(
+            RealWorldValueSlope=slope, RealWorldValueIntercept=0.0, MeasurementUnitsCodeSequence=coded
+        ),
+    }
+    image = enhanced(grain(1, 3, 4, 4), [macros], drawn(1, 3))
+    image.SOPClassUID, image.Modality = "1.2.840.10008.5.1.4.1.1.130", "PT"
+    assert read([image]).unit == unit
+
+
 def test_a_mosaic_without_its_number_of_slices_is_refused() -> None:
     image = dataset(grain(8, 8), Modality="MR", ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])
     with pytest.raises(GeometryError) as caught:

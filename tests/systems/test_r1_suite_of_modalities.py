@@ -23,6 +23,7 @@ from medshard.augment import (
     TakeSlices,
     Window,
 )
+from medshard.augment.volume import ForegroundCrop3D, RandomAffine3D, RandomFlip3D
 from medshard.corpus.corpus import Corpus
 
 SIZES = (224, 512, 1024)
@@ -98,6 +99,28 @@ def test_r1_masks_stay_on_their_pictures(suite: Suite, slug: str, size: int, how
                     if (mask == label).sum() >= LEAST_PX**2:
                         assert overlap(found == label, mask == label) >= 0.98
                         compared += 1
+    assert compared > 3
+
+
+@pytest.mark.parametrize("slug", [slug for slug in PAINTS if slug != "wsi"])
+def test_r1_crops_in_3d_stay_in_their_masks(suite: Suite, slug: str) -> None:
+    """PAINT of the 3D views: a crop that is mirrored, turned and scaled, resampled once with its mask."""
+    _, corpus = suite
+    transform: list[Any] = [
+        ForegroundCrop3D((48, 48, 48), foreground=1.0),
+        RandomFlip3D(),
+        RandomAffine3D(15.0, scale=(0.8, 1.2)),
+        window(slug),
+    ]
+    compared = 0
+    options = {"batch_size": 1, "image": "image", "crops_per_volume": 4}
+    for batch in loader(of(corpus, slug), transform, **options):
+        mask = batch["mask"][0].numpy().squeeze()
+        assert set(np.unique(mask)) <= {0, 1, 2}
+        found = seen_labels(batch["image"][0, 0].numpy())
+        if (mask == 2).sum() >= 24**3:  # beyond the volume it is as dark as label 1, and half so at its edge
+            assert overlap(found == 2, mask == 2) >= 0.98
+            compared += 1
     assert compared > 3
 
 

@@ -115,6 +115,22 @@ def quiet() -> Iterator[None]:
         config.logger.disabled = was_disabled
 
 
+@contextmanager
+def undamaged() -> Iterator[None]:
+    """Where an item should be, a damaged file may have anything; pydicom's errors quote what they find.
+
+    Raises:
+        ReadError: in place of any other error, without its words.
+    """
+    try:
+        with quiet():
+            yield
+    except ReadError:
+        raise
+    except Exception as error:  # noqa: BLE001 - pydicom raises many types for damaged files
+        raise ReadError(f"the DICOM file is damaged ({type(error).__name__})", error_class="damaged_dicom") from None
+
+
 def open_dataset(data: bytes, *, pixels: bool) -> FileDataset:
     """Parse a file.
 
@@ -125,18 +141,13 @@ def open_dataset(data: bytes, *, pixels: bool) -> FileDataset:
         raise ReadError(f"has {len(data)} bytes, more than {MAX_FILE_BYTES}", error_class="too_large")
     if not is_dicom(data[:256]):
         raise ReadError("is no DICOM file", error_class="not_dicom")
-    try:
-        with quiet():
-            dataset = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=not pixels)
-            syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
-            if syntax == DeflatedExplicitVRLittleEndian and len(data) > _MAX_DEFLATED_BYTES:
-                raise ReadError("is deflated and too large to be unpacked", error_class="too_large")
-            if not len(dataset):
-                raise ReadError("the DICOM file has no attributes", error_class="empty_dataset")
-    except ReadError:
-        raise
-    except Exception as error:  # noqa: BLE001 - pydicom raises many types for damaged files, with values in their text
-        raise ReadError(f"the DICOM file is damaged ({type(error).__name__})", error_class="damaged_dicom") from None
+    with undamaged():
+        dataset = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=not pixels)
+        syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+        if syntax == DeflatedExplicitVRLittleEndian and len(data) > _MAX_DEFLATED_BYTES:
+            raise ReadError("is deflated and too large to be unpacked", error_class="too_large")
+        if not len(dataset):
+            raise ReadError("the DICOM file has no attributes", error_class="empty_dataset")
     return dataset
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 from medshard.errors import ReadError
 from medshard.readers.base import AS_STORED, Blob, Image, Mask, Volume, VolumeOptions
-from medshard.readers.dicom.headers import attribute, is_dicom, open_dataset
+from medshard.readers.dicom.headers import attribute, is_dicom, open_dataset, undamaged
 from medshard.readers.dicom.picture import picture_affine, read_picture
 from medshard.readers.dicom.pixels import stored_frames
 from medshard.readers.dicom.segmentation import SEGMENTATIONS, read_fractions, read_segmentation
@@ -18,8 +18,6 @@ from medshard.readers.grid import ContourRules, Grid
 from medshard.readers.limits import MAX_FRAMES
 
 __all__ = ["READER", "DicomReader"]
-
-T = TypeVar("T")
 
 
 class DicomReader:
@@ -33,16 +31,18 @@ class DicomReader:
 
     def image(self, blob: Blob) -> Image:
         """One single-frame file."""
-        return read_picture(blob.read())
+        with undamaged():
+            return read_picture(blob.read())
 
     def volume(self, blobs: Sequence[Blob], options: VolumeOptions = AS_STORED) -> Volume:
         """Files of one stack: slices, multi-frame objects or mosaics; or the fractions of a segmentation."""
         if len(blobs) > MAX_FRAMES:
             raise ReadError(f"{len(blobs)} files, more than {MAX_FRAMES}", error_class="too_large")
         files = [blob.read() for blob in blobs]
-        if len(files) == 1 and str(attribute(open_dataset(files[0], pixels=False), "SOPClassUID")) in SEGMENTATIONS:
-            return _named_damage(lambda: read_fractions(open_dataset(files[0], pixels=True)))
-        return read_stack(files, options)
+        with undamaged():
+            if len(files) == 1 and str(attribute(open_dataset(files[0], pixels=False), "SOPClassUID")) in SEGMENTATIONS:
+                return read_fractions(open_dataset(files[0], pixels=True))
+            return read_stack(files, options)
 
     def labels(self, blob: Blob) -> Mask:
         """A mask without its image: see ``placed_labels``."""
@@ -51,28 +51,24 @@ class DicomReader:
     def placed_labels(self, blob: Blob, grid: Grid | None, contours: ContourRules) -> Mask:
         """A segmentation, a structure set, or a mask that is stored as an image: stored values, as they are."""
         data = blob.read()
-        dataset = open_dataset(data, pixels=False)
-        kind = str(attribute(dataset, "SOPClassUID"))
-        if kind in SEGMENTATIONS:
-            return _named_damage(lambda: read_segmentation(open_dataset(data, pixels=True), grid))
-        if kind == STRUCTURE_SET:
-            return _named_damage(lambda: read_structure_set(dataset, grid, contours))
-        frames, _ = stored_frames(dataset, data, as_stored=True)
-        if len(frames) == 1:
-            return Mask(frames[0], affine_ijk_to_ras=picture_affine(dataset), space=2)
-        if PER_FRAME in dataset:
-            made, voxels = stored_stack(dataset, frames)
-            return Mask(voxels, affine_ijk_to_ras=made.affine, notes=made.notes)
-        return Mask(frames, space=3)
+        with undamaged():
+            dataset = open_dataset(data, pixels=False)
+            kind = str(attribute(dataset, "SOPClassUID"))
+            if kind in SEGMENTATIONS:
+                return read_segmentation(open_dataset(data, pixels=True), grid)
+            if kind == STRUCTURE_SET:
+                return read_structure_set(dataset, grid, contours)
+            return _stored_labels(dataset, data)
 
 
-def _named_damage(read: Callable[[], T]) -> T:
-    """Where an item should be, a damaged file may have anything; pydicom's errors quote what they find."""
-    try:
-        return read()
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        reason = f"the DICOM file is damaged ({type(error).__name__})"
-        raise ReadError(reason, error_class="damaged_dicom") from None
+def _stored_labels(dataset: Any, data: bytes) -> Mask:
+    frames, _ = stored_frames(dataset, data, as_stored=True)
+    if len(frames) == 1:
+        return Mask(frames[0], affine_ijk_to_ras=picture_affine(dataset), space=2)
+    if PER_FRAME in dataset:
+        made, voxels = stored_stack(dataset, frames)
+        return Mask(voxels, affine_ijk_to_ras=made.affine, notes=made.notes)
+    return Mask(frames, space=3)
 
 
 READER = DicomReader()

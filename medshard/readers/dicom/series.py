@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from medshard.errors import GeometryError
 from medshard.readers.dicom.dimensions import Values, further_dimension, further_of_file
 from medshard.readers.dicom.geometry import Plane, plane_of, uneven
-from medshard.readers.dicom.headers import attribute, numbers
+from medshard.readers.dicom.headers import attribute, numbers, undamaged
 from medshard.readers.dicom.mosaic import is_mosaic
 from medshard.readers.dicom.slices import frame_macros
 from medshard.readers.dicom.values import image_type
@@ -78,7 +78,16 @@ class Stacks:
 
 
 def stack_header(dataset: Any) -> StackHeader:
-    """From a file's attributes; of an enhanced object, the directions of its first frame count."""
+    """From a file's attributes; of an enhanced object, the directions of its first frame count.
+
+    Raises:
+        ReadError: an attribute that is looked at is damaged.
+    """
+    with undamaged():
+        return _stack_header(dataset)
+
+
+def _stack_header(dataset: Any) -> StackHeader:
     series, uid = attribute(dataset, "SeriesInstanceUID"), attribute(dataset, "SOPInstanceUID")
     frames = attribute(dataset, "PerFrameFunctionalGroupsSequence")
     macros = frame_macros(dataset, frames[0]) if frames else {}

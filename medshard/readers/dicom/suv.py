@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from medshard.readers.dicom.dimensions import date_time_s, day_of, private_numbers, seconds_of_day
 from medshard.readers.dicom.headers import attribute, numbers
 
-__all__ = ["BQ_PER_ML", "SUV_BW", "Uptake", "pet_unit", "uptake"]
+__all__ = ["BQ_PER_ML", "SUV_BW", "Uptake", "mapped_unit", "pet_unit", "uptake"]
 
 BQ_PER_ML = "Bq/mL"
 SUV_BW = "g/mL{SUVbw}"
@@ -35,6 +35,27 @@ def pet_unit(dataset: Any) -> str | None:
         return BQ_PER_ML
     # SUV Type (0054,1006): body weight is meant where GML stands without it.
     return SUV_BW if units == "GML" and attribute(dataset, "SUVType") in (None, "BW") else None
+
+
+def mapped_unit(macros: Mapping[str, Any], factors: tuple[float, float]) -> str | None:
+    """The unit of an enhanced PET frame: of its real world value mapping (PS3.3 C.7.6.16.2.11), where that equals its
+    rescale.
+
+    Args:
+        macros: the frame's functional groups.
+        factors: its rescale.
+    """
+    mapping = macros.get("RealWorldValueMappingSequence")
+    if mapping is None:
+        return None
+    stated = [numbers(mapping, keyword) for keyword in ("RealWorldValueSlope", "RealWorldValueIntercept")]
+    codes = attribute(mapping, "MeasurementUnitsCodeSequence") or []
+    if any(value is None for value in stated) or len(codes) != 1:
+        return None
+    if tuple(float(value[0]) for value in stated if value is not None) != factors:
+        return None
+    code = str(attribute(codes[0], "CodeValue")).replace("/ml", "/mL")
+    return code if code in (BQ_PER_ML, SUV_BW) else None
 
 
 def uptake(datasets: Sequence[Any]) -> Uptake:

@@ -11,7 +11,7 @@ from medshard.readers.base import AS_STORED, Array, Volume, VolumeOptions
 from medshard.readers.dicom.headers import attribute, frame_of_reference
 from medshard.readers.dicom.slices import PER_FRAME, File, frame_macros, frame_slices, open_files, slices_of
 from medshard.readers.dicom.stacking import Arrangement, Slice, arranged, resampled
-from medshard.readers.dicom.suv import BQ_PER_ML, SUV_BW, pet_unit, uptake
+from medshard.readers.dicom.suv import BQ_PER_ML, SUV_BW, mapped_unit, pet_unit, uptake
 from medshard.readers.dicom.values import (
     is_hounsfield,
     padding_of,
@@ -135,10 +135,19 @@ def _state_unit(volume: Volume, opened: Sequence[File], used: Sequence[Slice], o
     if volume.modality == "ct":
         volume.unit = _HU if all(_hounsfield(dataset) for dataset in datasets) else None
     elif volume.modality == "pt" and all(item.factors is not None for item in used):
-        units = {pet_unit(dataset) for dataset in datasets}
+        units = {unit for dataset in datasets for unit in _pet_units(dataset)}
         volume.unit = units.pop() if len(units) == 1 else None
         if options.unit == "suv":
             _to_uptake(volume, datasets)
+
+
+def _pet_units(dataset: Any) -> set[str | None]:
+    frames = _enhanced(dataset)
+    if not frames:
+        return {pet_unit(dataset)}
+    values = [(macros, macros.get("PixelValueTransformationSequence")) for macros in frames]
+    factors = [(macros, rescale(value) if value is not None else None) for macros, value in values]
+    return {mapped_unit(macros, pair) if pair is not None else None for macros, pair in factors}
 
 
 def _hounsfield(dataset: Any) -> bool:

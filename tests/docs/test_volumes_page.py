@@ -9,6 +9,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from phantoms import Brain
 from PIL import Image
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -44,6 +45,20 @@ def test_the_code_of_pictures_of_volumes_compiles() -> None:
     part = part.partition("\n## ")[0]
     (code,) = re.findall(r"```python\n(.*?)```", part, re.DOTALL)
     exec(compile(code, "docs/volumes.md", "exec"), {})
+
+
+def test_the_code_of_crops_in_training_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = Brain()
+    made.add("a", (50, 40, 36))
+    made.add("b", (40, 44, 48), ("t1", "flair"), labelled=False)
+    made.build(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    _, _, part = PAGE.partition("## Crops in training")
+    (code,) = re.findall(r"```python\n(.*?)```", part.partition("\n## ")[0], re.DOTALL)
+    exec(compile(code, "docs/volumes.md", "exec"), {})
+    assert sorted(capsys.readouterr().out.splitlines()) == ["brain-a (1, 36, 40, 50)", "brain-b (1, 48, 44, 40)"]
 
 
 def test_links_lead_somewhere() -> None:

@@ -86,8 +86,7 @@ def _scaled_floats(stored: Array, slope: float, inter: float) -> tuple[Array, li
         exact = flat[block]
         if not as_stored:
             with np.errstate(over="ignore", invalid="ignore"):
-                exact = np.multiply(exact, slope, dtype=np.float64)
-                exact += inter
+                exact = np.multiply(exact, slope, dtype=np.float64) + inter
                 filled[block] = exact
         if is_checked:
             finite = np.isfinite(exact)

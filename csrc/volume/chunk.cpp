@@ -101,22 +101,60 @@ void unshuffle(const Header& header, const std::uint8_t* in, std::uint8_t* out, 
 
 }  // namespace
 
-std::vector<std::uint8_t> pack(const std::uint8_t* data, std::size_t size, std::size_t item_bytes,
-                               const Codec& codec) {
-  if (size > BLOSC_MAX_BUFFERSIZE) throw DecodeError("a chunk is larger than Blosc takes");
-  std::vector<std::uint8_t> out(size + BLOSC_MAX_OVERHEAD + kCrcBytes);
+namespace {
+
+std::vector<std::uint8_t> pack_frame(const std::uint8_t* data, std::size_t size, std::size_t item_bytes,
+                                     const Codec& codec) {
+  std::vector<std::uint8_t> out(size + BLOSC_MAX_OVERHEAD);
   const int length = blosc_compress_ctx(codec.level, static_cast<int>(codec.shuffle), item_bytes, size, data,
-                                        out.data(), out.size() - kCrcBytes, codec.name.c_str(), size, 1);
+                                        out.data(), out.size(), codec.name.c_str(), size, 1);
   if (length <= 0) throw DecodeError("the codec '" + codec.name + "' is not built into the Blosc library");
-  const std::uint32_t sum = core::crc32c(out.data(), static_cast<std::size_t>(length));
-  out.resize(static_cast<std::size_t>(length) + kCrcBytes);
-  for (std::size_t place = 0; place < kCrcBytes; ++place) {
-    out[static_cast<std::size_t>(length) + place] = static_cast<std::uint8_t>(sum >> (8 * place));
-  }
+  out.resize(static_cast<std::size_t>(length));
   return out;
 }
 
-void unpack(const std::uint8_t* data, std::size_t size, std::uint8_t* out, std::size_t content,
+void write_u32(std::uint8_t* at, std::size_t value) {
+  for (int place = 0; place < 4; ++place) at[place] = static_cast<std::uint8_t>(value >> (8 * place));
+}
+
+// A frame of blocks that were packed one by one; empty where one of them did not become shorter. The Blosc
+// library takes no wish for blocks this small of codecs that it packs byte by byte.
+std::vector<std::uint8_t> join_blocks(const std::uint8_t* data, std::size_t size, std::size_t item_bytes,
+                                      const Codec& codec) {
+  const std::size_t blocks = size / codec.block_bytes;
+  std::vector<std::uint8_t> out(kHeaderBytes + 4 * blocks);
+  for (std::size_t number = 0; number < blocks; ++number) {
+    const std::vector<std::uint8_t> frame =
+        pack_frame(data + number * codec.block_bytes, codec.block_bytes, item_bytes, codec);
+    const bool alone = frame.size() > kHeaderBytes + 4 && (frame[2] & 0x02) == 0 &&
+                       read_u32(frame.data() + 8) == codec.block_bytes;
+    if (!alone || (number > 0 && frame[2] != out[2])) return {};
+    if (number == 0) std::copy(frame.begin(), frame.begin() + kHeaderBytes, out.begin());
+    write_u32(out.data() + kHeaderBytes + 4 * number, out.size());
+    out.insert(out.end(), frame.begin() + read_u32(frame.data() + kHeaderBytes), frame.end());
+  }
+  write_u32(out.data() + 4, size);
+  write_u32(out.data() + 12, out.size());
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> pack(const std::uint8_t* data, std::size_t size, std::size_t item_bytes,
+                               const Codec& codec) {
+  if (size > BLOSC_MAX_BUFFERSIZE) throw DecodeError("a chunk is larger than Blosc takes");
+  std::vector<std::uint8_t> out;
+  if (codec.block_bytes != 0 && codec.block_bytes < size && size % codec.block_bytes == 0) {
+    out = join_blocks(data, size, item_bytes, codec);
+  }
+  if (out.empty()) out = pack_frame(data, size, item_bytes, codec);
+  const std::uint32_t sum = core::crc32c(out.data(), out.size());
+  out.resize(out.size() + kCrcBytes);
+  write_u32(out.data() + out.size() - kCrcBytes, sum);
+  return out;
+}
+
+void unpack(const std::uint8_t* data, std::size_t size, std::uint8_t* out, std::size_t content, Range wanted,
             Scratch& scratch) {
   if (size <= kCrcBytes + kHeaderBytes) throw DecodeError("the chunk is cut off");
   const std::size_t frame = size - kCrcBytes;
@@ -124,13 +162,14 @@ void unpack(const std::uint8_t* data, std::size_t size, std::uint8_t* out, std::
   const Header header = read_header(data, frame, content);
   if (header.stored) {
     if (frame < kHeaderBytes + content) throw DecodeError("the chunk is cut off");
-    std::memcpy(out, data + kHeaderBytes, content);
+    std::memcpy(out + wanted.begin, data + kHeaderBytes + wanted.begin, wanted.end - wanted.begin);
     return;
   }
   const std::size_t blocks = (content + header.block - 1) / header.block;
   if (frame < kHeaderBytes + 4 * blocks) throw DecodeError("the chunk is cut off");
   if (header.shuffle != Shuffle::none) scratch.shuffled.resize(header.block);
-  for (std::size_t number = 0; number < blocks; ++number) {
+  const std::size_t past = std::min(blocks, (wanted.end + header.block - 1) / header.block);
+  for (std::size_t number = wanted.begin / header.block; number < past; ++number) {
     const std::size_t begin = number * header.block, length = std::min(header.block, content - begin);
     const std::size_t start = read_u32(data + kHeaderBytes + 4 * number);
     if (start > frame) throw DecodeError("the chunk is damaged");

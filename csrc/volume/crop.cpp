@@ -1,6 +1,9 @@
 #include "volume/crop.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 
 #include "core/error.hpp"
@@ -66,6 +69,22 @@ void place(const Crop& crop, const Piece& piece, const std::uint8_t* chunk, cons
   }
 }
 
+// The packed chunk: where it lies in memory, or read into the thread's own, where it is unpacked while in cache.
+const std::uint8_t* packed_bytes(const Piece& piece, int file, std::vector<std::uint8_t>& buffer) {
+  if (file < 0) return reinterpret_cast<const std::uint8_t*>(piece.address);
+  if (buffer.size() < piece.size) buffer.resize(piece.size);
+  std::size_t done = 0;
+  while (done < piece.size) {
+    const ssize_t got =
+        pread(file, buffer.data() + done, piece.size - done, static_cast<off_t>(piece.address + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw DecodeError("the file cannot be read");
+    if (got == 0) throw DecodeError("the chunk is cut off");
+    done += static_cast<std::size_t>(got);
+  }
+  return buffer.data();
+}
+
 }  // namespace
 
 std::size_t bytes_of(Type type) {
@@ -82,18 +101,23 @@ const Converters& converters_of(core::Simd level) {
   return scalar_converters();
 }
 
-void read_crop(const Crop& crop, const Piece* pieces, std::size_t count, Scratch& scratch,
+void read_crop(const Crop& crop, const Piece* pieces, std::size_t count, int file, Scratch& scratch,
                std::size_t& failed) {
   static const Converters& converters = converters_of(core::chosen_simd());
   const std::size_t bytes =
       static_cast<std::size_t>(crop.inner[0]) * crop.inner[1] * crop.inner[2] * bytes_of(crop.stored);
+  const std::size_t plane = bytes / static_cast<std::size_t>(crop.inner[0]);
   scratch.chunk.resize(bytes);
   bool blank = false;  // whether the chunk holds zeros
   for (std::size_t number = 0; number < count; ++number) {
     failed = number;
     const Piece& piece = pieces[number];
+    const Span z = overlap(piece.origin[0], crop.inner[0], crop.shape[0]);
+    if (z.begin >= z.end) continue;
     if (piece.size != 0) {
-      unpack(reinterpret_cast<const std::uint8_t*>(piece.address), piece.size, scratch.chunk.data(), bytes,
+      const std::size_t first = static_cast<std::size_t>(z.first);
+      const Range wanted{first * plane, (first + static_cast<std::size_t>(z.end - z.begin)) * plane};
+      unpack(packed_bytes(piece, file, scratch.packed), piece.size, scratch.chunk.data(), bytes, wanted,
              scratch);
       blank = false;
     } else if (!blank) {

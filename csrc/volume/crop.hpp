@@ -13,7 +13,7 @@ enum class Type : std::uint8_t { u8 = 0, i8 = 1, u16 = 2, i16 = 3, u32 = 4, i32 
 
 // One inner chunk under the box.
 struct Piece {
-  std::uint64_t address;   // of the packed chunk
+  std::uint64_t address;   // of the packed chunk, in memory or in a file
   std::uint64_t size;      // in bytes; 0 for a chunk that holds only the fill value
   std::int32_t origin[3];  // of its first voxel, counted from the box's first; z y x, may be negative
   std::int32_t spare;
@@ -34,10 +34,10 @@ static_assert(sizeof(Crop) == 56, "medshard/volumes/native.py holds the same lay
 
 std::size_t bytes_of(Type type);
 
-// Unpacks every piece and writes what lies inside the box; voxels under no piece are not written. `scratch`
-// keeps its memory between calls. Throws DecodeError with the number of the piece that is damaged in
+// Unpacks every piece and writes what lies inside the box; voxels under no piece are not written. Pieces lie in
+// the open `file`, or in memory where it is -1. `scratch` keeps its memory between calls. Throws DecodeError with the number of the piece that is damaged in
 // `failed`.
-void read_crop(const Crop& crop, const Piece* pieces, std::size_t count, Scratch& scratch,
+void read_crop(const Crop& crop, const Piece* pieces, std::size_t count, int file, Scratch& scratch,
                std::size_t& failed);
 
 }  // namespace medshard::volume

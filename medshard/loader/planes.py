@@ -187,7 +187,7 @@ def open_volumes(
 
     def opened(path: str) -> VolumeReader | MedshardError:
         try:
-            return VolumeReader(corpus.storage, path)
+            return corpus.volume(path)
         except MedshardError as error:
             return error
 

@@ -68,8 +68,8 @@ class LocalStorage:
         return real
 
     @contextmanager
-    def _opened(self, path: str) -> Iterator[tuple[int, int]]:
-        """File descriptor and size."""
+    def opened(self, path: str) -> Iterator[tuple[int, int]]:
+        """File descriptor and size, for code that reads by itself."""
         try:
             handle = os.open(self._resolve(check_path(self.url, path)), _FLAGS)
         except OSError as error:
@@ -108,7 +108,7 @@ class LocalStorage:
 
     def size(self, path: str) -> int:
         """Length of a file in bytes."""
-        with self._opened(path) as (_, size):
+        with self.opened(path) as (_, size):
             return size
 
     def exists(self, path: str) -> bool:
@@ -125,7 +125,7 @@ class LocalStorage:
         check_ranges(f"{self.url}/{check_path(self.url, path)}", [(start, length or 0)])
         if length == 0:
             return b""
-        with self._opened(path) as (handle, size):
+        with self.opened(path) as (handle, size):
             if length is None:
                 length = max(size - start, 0)
             return self._pread(path, handle, size, start, length)
@@ -136,7 +136,7 @@ class LocalStorage:
         fetches = coalesce(ranges, _GAP_BYTES, _FETCH_BYTES)
         if not fetches:
             return [b""] * len(ranges)
-        with self._opened(path) as (handle, size):
+        with self.opened(path) as (handle, size):
             data = [self._pread(path, handle, size, fetch.start, fetch.length) for fetch in fetches]
         return [*cut(ranges, fetches, data)]
 

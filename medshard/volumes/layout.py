@@ -11,17 +11,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medshard import _engine
 from medshard.errors import CorpusError
+from medshard.volumes.order import chunk_order
 
 __all__ = ["CODEC", "INNER", "LEVEL", "MISSING", "ArrayLayout", "layout_for", "pack"]
 
 INNER = 32
 """Edge of an inner chunk in voxels: a random crop of 96 then decodes little more than it wants."""
 
-_SHARD = 256
-"""Longest edge of a shard: 32 MiB of int16, so that one file holds hundreds of inner chunks."""
+_SHARD_BYTES = 2**30
+"""A level is one shard up to so many bytes of voxels: a crop is then a few ranges of one file (``volumes.order``), and
+its index is at most 512 KiB."""
+
+_SHARD_CHUNKS = 2**16
+
+_BLOCK_PLANES = 8
+"""Planes of a chunk that are one Blosc block: a crop unpacks only the blocks that it meets, a fifth less of a 96^3."""
 
 CODEC, LEVEL = "lz4hc", 5
 """After a bit shuffle. Measured on CT in chunks of 32^3 (benchmarks/volume_codecs.py): smaller than zstd after a byte
@@ -65,9 +73,26 @@ class ArrayLayout:
         return tuple(edge // inner for edge, inner in zip(self.shard, self.inner, strict=True))
 
     @property
+    def chunks(self) -> int:
+        """Number of inner chunks of a shard."""
+        return math.prod(self.inner_per_shard)
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """Numbers of the inner chunks of a shard, in C order, as they follow one another in the file."""
+        return chunk_order(self.inner_per_shard, self.axes)
+
+    @property
+    def block_bytes(self) -> int:
+        """Unpacked length of a Blosc block: a number of whole planes that divides the chunk."""
+        depth = self.inner[-3]
+        planes = _BLOCK_PLANES if depth % _BLOCK_PLANES == 0 else depth
+        return self.chunk_bytes // depth * planes
+
+    @property
     def index_bytes(self) -> int:
         """Length of a shard's index: two numbers an inner chunk, and its checksum."""
-        return math.prod(self.inner_per_shard) * 16 + 4
+        return self.chunks * 16 + 4
 
     @property
     def chunk_bytes(self) -> int:
@@ -86,7 +111,7 @@ class ArrayLayout:
             "clevel": LEVEL,
             "shuffle": _SHUFFLE,
             "typesize": np.dtype(self.dtype).itemsize,
-            "blocksize": self.chunk_bytes,
+            "blocksize": self.block_bytes,
         }
         sharding = {
             "chunk_shape": list(self.inner),
@@ -131,6 +156,7 @@ class ArrayLayout:
             )
             grids = zip(layout.shape, layout.shard, layout.inner, layout.axes, strict=True)
             even = all(length > 0 and small > 0 and edge > 0 and edge % small == 0 for length, edge, small, _ in grids)
+            even = even and len(layout.shape) >= 3 and all(edge == 1 for edge in layout.inner[:-3])
             fits = fits and even and layout.dtype in _DTYPES and layout.chunk_bytes <= 2**28
         except (KeyError, TypeError, ValueError) as error:
             raise CorpusError(f"{path}/zarr.json is no array that medshard wrote") from error
@@ -140,23 +166,31 @@ class ArrayLayout:
 
 
 def layout_for(shape: tuple[int, ...], dtype: np.dtype[Any], axes: tuple[str, ...]) -> ArrayLayout:
-    """Grids for an array: leading axes (channels, time) by ones, axes of space in blocks.
+    """Grids for an array: leading axes (channels, time) by ones, axes of space in blocks; one shard where it may be.
 
     Raises:
         ValueError: the type has no place in the store.
     """
     if dtype.name not in _DTYPES:
         raise ValueError(f"voxels of type {dtype} are not stored; types: {', '.join(_DTYPES)}")
-    inner, shard = [], []
-    for length, axis in zip(shape, axes, strict=True):
-        edge = min(INNER, length) if axis in "zyx" else 1
-        inner.append(edge)
-        blocks = -(-min(length, _SHARD) // edge)
-        shard.append(edge * blocks if axis in "zyx" else 1)
-    return ArrayLayout(shape, tuple(shard), tuple(inner), dtype.name, axes)
+    inner = tuple(min(INNER, length) if axis in "zyx" else 1 for length, axis in zip(shape, axes, strict=True))
+    blocks = [-(-length // edge) for length, edge in zip(shape, inner, strict=True)]
+    chunk_bytes = math.prod(inner) * dtype.itemsize
+    most = max(1, min(_SHARD_CHUNKS, _SHARD_BYTES // chunk_bytes))
+    while math.prod(blocks) > most:  # leading axes are cut first, then the longest
+        axis = next((place for place, count in enumerate(blocks[:-3]) if count > 1), None)
+        axis = max(range(len(blocks)), key=blocks.__getitem__) if axis is None else axis
+        blocks[axis] = -(-blocks[axis] // 2)
+    shard = tuple(edge * count for edge, count in zip(inner, blocks, strict=True))
+    return ArrayLayout(shape, shard, inner, dtype.name, axes)
 
 
-def pack(chunk: np.ndarray[Any, Any]) -> bytes:
-    """A chunk as a Blosc frame and the frame's CRC-32C; ``native.place_pieces`` unpacks it."""
+def pack(chunk: np.ndarray[Any, Any], block_bytes: int = 0) -> bytes:
+    """A chunk as a Blosc frame and the frame's CRC-32C; ``native.place_pieces`` unpacks it.
+
+    Args:
+        block_bytes: unpacked length of a block that can be unpacked by itself; 0 for the whole chunk.
+    """
     little = np.ascontiguousarray(chunk).astype(chunk.dtype.newbyteorder("<"), copy=False)
-    return bytes(_engine.pack_chunk(little.data, chunk.dtype.itemsize, CODEC, LEVEL, _SHUFFLES[_SHUFFLE]))
+    shuffle = _SHUFFLES[_SHUFFLE]
+    return bytes(_engine.pack_chunk(little.data, chunk.dtype.itemsize, CODEC, LEVEL, shuffle, block_bytes))

@@ -20,8 +20,8 @@ PIECE = np.dtype(
         "itemsize": 32,
     }
 )
-"""One inner chunk under a box. address, size: of the packed chunk; size 0 where it holds only the fill value.
-origin: of its first voxel, counted from the box's first, (z, y, x)."""
+"""One inner chunk under a box. address, size: of the packed chunk, in memory or in a file; size 0 where it holds only
+the fill value. origin: of its first voxel, counted from the box's first, (z, y, x)."""
 
 CROP = np.dtype(
     {
@@ -71,13 +71,16 @@ def crop_record(
     return record
 
 
-def place_pieces(crop: NDArray[np.void], pieces: NDArray[np.void], where: str) -> None:
+def place_pieces(crop: NDArray[np.void], pieces: NDArray[np.void], where: str, file: int = -1) -> None:
     """Unpack pieces into a box, on this thread, with the interpreter free.
+
+    Args:
+        file: descriptor of the open file in which the pieces lie; -1 where they lie in memory.
 
     Raises:
         CorpusError: a chunk is damaged; ``where`` names its file.
     """
-    failed = _engine.read_crop(crop.view(np.uint8).reshape(-1), pieces.view(np.uint8).reshape(-1))
+    failed = _engine.read_crop(crop.view(np.uint8).reshape(-1), pieces.view(np.uint8).reshape(-1), file)
     if failed is not None:
         number, reason = failed
         origin = tuple(int(place) for place in pieces["origin"][number])

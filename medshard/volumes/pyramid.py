@@ -10,6 +10,7 @@ __all__ = ["MAX_LEVELS", "coarser_affine", "coarser_factors", "halve_intensity",
 
 MAX_LEVELS = 4
 _SMALL = 64  # an axis this short is not halved further
+_PLANES = 2  # of a level, made at a time
 _SAME_SPACING = 1.5  # axes coarser than the finest by more than this wait until the others have caught up
 
 
@@ -36,20 +37,33 @@ def coarser_affine(affine: Affine, factors_zyx: tuple[int, int, int]) -> Affine:
 
 
 def halve_intensity(voxels: Array, factors_zyx: tuple[int, int, int]) -> Array:
-    """Means of blocks; the last voxel of an odd axis is repeated. Integers are rounded half to even."""
+    """Means of blocks; the last voxel of an odd axis is repeated. Integers are rounded half to even.
+
+    A few planes at a time: sums are float64, and a whole volume of them would be four times the volume.
+    """
+    shape = [-(-length // factor) for length, factor in zip(voxels.shape[-3:], factors_zyx, strict=True)]
+    halved = np.empty((*voxels.shape[:-3], *shape), voxels.dtype)
+    for place in np.ndindex(voxels.shape[:-3]):
+        for first in range(0, shape[0], _PLANES):
+            stored = voxels[place][first * factors_zyx[0] : (first + _PLANES) * factors_zyx[0]]
+            halved[place][first : first + _PLANES] = _halve_planes(stored, factors_zyx)
+    return halved
+
+
+def _halve_planes(voxels: Array, factors_zyx: tuple[int, int, int]) -> Array:
     total = voxels.astype(np.float64)
-    for axis, factor in zip((-3, -2, -1), factors_zyx, strict=True):
+    for axis, factor in enumerate(factors_zyx):
         if factor == 2:
             if total.shape[axis] % 2:
                 last = np.take(total, [-1], axis)
                 total = np.concatenate([total, last], axis)
-            even = tuple(slice(None, None, 2) if a == axis % total.ndim else slice(None) for a in range(total.ndim))
-            odd = tuple(slice(1, None, 2) if a == axis % total.ndim else slice(None) for a in range(total.ndim))
+            even = tuple(slice(None, None, 2) if a == axis else slice(None) for a in range(3))
+            odd = tuple(slice(1, None, 2) if a == axis else slice(None) for a in range(3))
             with np.errstate(invalid="ignore"):  # the mean of inf and -inf is NaN, as it should be
                 total = (total[even] + total[odd]) / 2
     if voxels.dtype.kind in "ui":
         total = np.rint(total)
-    return np.ascontiguousarray(total.astype(voxels.dtype))
+    return total.astype(voxels.dtype)
 
 
 def halve_labels(labels: Array, factors_zyx: tuple[int, int, int]) -> Array:

@@ -1,45 +1,60 @@
-"""Reads a box of a volume: only the inner chunks that it touches, by byte range, from any storage."""
+"""Reads a box of a volume: the inner chunks that it touches, in few byte ranges, from any storage."""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medshard.engine import address_of, crc32c
 from medshard.errors import CorpusError, StorageError
 from medshard.readers.base import Affine, Array
-from medshard.storage.base import Bytes, Storage
-from medshard.volumes.layout import MISSING, ArrayLayout
+from medshard.storage.base import Storage
+from medshard.storage.local import LocalStorage
+from medshard.volumes.cache import ChunkCache, fetch_chunks
+from medshard.volumes.catalog import CataloguedVolume
+from medshard.volumes.layout import ArrayLayout
 from medshard.volumes.native import PIECE, Mapping, crop_record, place_pieces
+from medshard.volumes.plan import LOCAL_READS, REMOTE_READS
+from medshard.volumes.table import ChunkTable
 
 __all__ = ["VolumeReader"]
 
-_CACHED_INDEXES = 256
+_KEPT_TABLES = 64  # of at most 1 MiB
+_PIECES = 8  # chunks that a thread unpacks at a time
 
 
 class VolumeReader:
-    """One OME-Zarr volume that medshard wrote; for one thread, which may have others unpack for it.
+    """One OME-Zarr volume that medshard wrote; for any number of threads.
 
     Args:
         storage: where it lies.
         path: of the volume's folder, or of one of its ``labels/NAME``, below the storage's root.
+        catalogued: its metadata and shard indexes as the corpus holds them, which are then not read from the volume.
+        cache: keeps compressed chunks between boxes.
 
     Raises:
         CorpusError: the metadata are missing or not of the form that medshard writes.
     """
 
-    def __init__(self, storage: Storage, path: str) -> None:
-        self._storage, self._path = storage, path
+    def __init__(
+        self,
+        storage: Storage,
+        path: str,
+        *,
+        catalogued: CataloguedVolume | None = None,
+        cache: ChunkCache | None = None,
+    ) -> None:
+        self._storage, self._path, self._catalogued, self._cache = storage, path, catalogued, cache
+        self._policy = LOCAL_READS if isinstance(storage, LocalStorage) else REMOTE_READS
         try:
-            attributes = json.loads(self._bytes(f"{path}/zarr.json"))["attributes"]
+            attributes = json.loads(self._document(f"{path}/zarr.json"))["attributes"]
             datasets = attributes["ome"]["multiscales"][0]["datasets"]
             self._levels = [str(dataset["path"]) for dataset in datasets]
             own: dict[str, Any] = attributes["medshard"]
@@ -52,7 +67,7 @@ class VolumeReader:
         self.unit: str | None = own.get("unit")
         self.window: list[float] | None = own.get("window")
         self._layouts: dict[int, ArrayLayout] = {}
-        self._indexes: OrderedDict[tuple[int, tuple[int, ...]], NDArray[np.uint64]] = OrderedDict()
+        self._tables: dict[tuple[int, tuple[int, ...]], ChunkTable] = {}
 
     @property
     def levels(self) -> int:
@@ -69,7 +84,7 @@ class VolumeReader:
             raise IndexError(f"{self._path}: level {level} of {self.levels}; 0 is the finest")
         if level not in self._layouts:
             path = f"{self._path}/{self._levels[level]}"
-            self._layouts[level] = ArrayLayout.parse(self._bytes(f"{path}/zarr.json"), path)
+            self._layouts[level] = ArrayLayout.parse(self._document(f"{path}/zarr.json"), path)
         return self._layouts[level]
 
     @property
@@ -94,7 +109,7 @@ class VolumeReader:
 
         Args:
             start, size: an index and a length for each axis of the array, leading ones included.
-            executor: unpacks the shards under the box side by side.
+            executor: unpacks parts of the box side by side.
 
         Raises:
             IndexError: the box reaches outside; padding is the caller's.
@@ -104,6 +119,25 @@ class VolumeReader:
         out = np.empty(size, layout.dtype)
         self._fill(out, start, level, None, (False, False, False), executor)
         return out
+
+    def prefetch(self, start: tuple[int, ...], size: tuple[int, ...], *, level: int = 0) -> None:
+        """Have the chunks of a box in the cache, so that reading it does not wait; nothing without a cache.
+
+        Args:
+            start, size, level: as for ``read_crop``; inside the array.
+        """
+        if self._cache is None:
+            return
+        layout = self.layout(level)
+        ends = tuple(s + n for s, n in zip(start, size, strict=True))
+        for shard in _shards(layout, start, ends):
+            table = self._table(level, layout, shard)
+            pieces, numbers = self._pieces(layout, shard, table, start, ends)
+            held = numbers[pieces["size"].reshape(-1) > 0]
+            if len(held):
+                path = f"{self._path}/{self._levels[level]}/{layout.shard_path(shard)}"
+                with self._there(path):
+                    self._cache.fetch(self._storage, path, table, held, self._policy)
 
     def read_values(
         self,
@@ -145,71 +179,93 @@ class VolumeReader:
         if any(s < 0 or n < 1 or e > length for s, n, e, length in inside):
             raise IndexError(f"{self._path}: the box {start} + {out.shape} reaches outside {layout.shape}")
         record = crop_record(out.shape[-3:], layout.inner[-3:], layout.dtype, mapping, flip_zyx)
-        shards = [range(s // edge, -(-e // edge)) for s, e, edge in zip(start, ends, layout.shard, strict=True)]
-
-        def fill(shard: tuple[int, ...]) -> None:
-            crop = record.copy()
-            # Shards have one place along leading axes, and so has each plane of the output there.
-            crop["out"] = out[tuple(p - s for p, s in zip(shard[:-3], start[:-3], strict=True))].ctypes.data
-            path, pieces, kept = self._pieces(level, layout, shard, start, ends)
-            place_pieces(crop, pieces, path)
-            del kept  # the bytes that the pieces name
-
-        for _ in (executor.map if executor is not None else map)(fill, itertools.product(*shards)):
-            pass
+        for shard in _shards(layout, start, ends):
+            table = self._table(level, layout, shard)
+            pieces, numbers = self._pieces(layout, shard, table, start, ends)
+            jobs = []
+            for plane in itertools.product(*(range(length) for length in pieces.shape[:-1])):
+                corner = zip(shard, layout.shard, start, plane, strict=False)
+                crop = record.copy()
+                crop["out"] = out[tuple(max(n * edge - s, 0) + p for n, edge, s, p in corner)].ctypes.data
+                step = pieces.shape[-1] if executor is None else _PIECES
+                jobs += [(crop, pieces[plane][first : first + step]) for first in range(0, pieces.shape[-1], step)]
+            path = f"{self._path}/{self._levels[level]}/{layout.shard_path(shard)}"
+            with self._addressed(path, table, pieces.reshape(-1), numbers) as file:
+                place = partial(_place, path, file)
+                for _ in (executor.map if executor is not None else map)(place, jobs):
+                    pass
 
     def _pieces(
         self,
-        level: int,
         layout: ArrayLayout,
         shard: tuple[int, ...],
+        table: ChunkTable,
         start: tuple[int, ...],
         ends: tuple[int, ...],
-    ) -> tuple[str, NDArray[np.void], list[Bytes]]:
-        """Path of a shard, its inner chunks under a box, and the bytes that they name."""
-        index = self._index(level, layout, shard)
-        origin = [place * edge for place, edge in zip(shard, layout.shard, strict=True)]
-        spans = []
-        for o, s, e, inner, count in zip(origin, start, ends, layout.inner, layout.inner_per_shard, strict=True):
-            spans.append(slice(max(0, (s - o) // inner), min(count, -(-(e - o) // inner))))
-        entries = index[tuple(spans)].reshape(-1, 2)
-        pieces = np.zeros(len(entries), PIECE)
-        corners = [
-            np.arange(span.start, span.stop) * inner + (o - s)
-            for span, inner, o, s in zip(spans[-3:], layout.inner[-3:], origin[-3:], start[-3:], strict=True)
-        ]
-        pieces["origin"] = np.stack(np.meshgrid(*corners, indexing="ij"), -1).reshape(-1, 3)
-        held = np.flatnonzero(entries[:, 0] != MISSING)
-        path = f"{self._path}/{self._levels[level]}/{layout.shard_path(shard)}"
-        ranges: list[tuple[int, int]] = [(offset, length) for offset, length in entries[held].tolist()]
-        data = self._storage.read_ranges(path, ranges)
-        pieces["address"][held] = [address_of(part) for part in data]
-        pieces["size"][held] = entries[held, 1]
-        return path, pieces, data
+    ) -> tuple[NDArray[np.void], NDArray[np.int64]]:
+        """The inner chunks of a shard under a box: an axis for each leading axis of the array, then one for space.
 
-    def _index(self, level: int, layout: ArrayLayout, shard: tuple[int, ...]) -> NDArray[np.uint64]:
-        """Offset and size of each inner chunk."""
-        key = (level, shard)
-        if key in self._indexes:
-            self._indexes.move_to_end(key)
-            return self._indexes[key]
-        path = f"{self._path}/{self._levels[level]}/{layout.shard_path(shard)}"
+        Returns:
+            Pieces without their addresses, and the chunks' numbers in the same order, flat.
+        """
+        corner = [place * edge for place, edge in zip(shard, layout.shard, strict=True)]
+        spans = [
+            np.arange(max(0, (s - o) // inner), min(count, -(-(e - o) // inner)))
+            for o, s, e, inner, count in zip(corner, start, ends, layout.inner, layout.inner_per_shard, strict=True)
+        ]
+        numbers = np.ravel_multi_index(np.ix_(*spans), layout.inner_per_shard)
+        pieces = np.zeros(numbers.shape, PIECE)
+        places = zip(spans[-3:], layout.inner[-3:], corner[-3:], start[-3:], strict=True)
+        for axis, values in enumerate(np.ix_(*(span * inner + (o - s) for span, inner, o, s in places))):
+            pieces["origin"][..., axis] = values
+        pieces["size"] = table.sizes[numbers]
+        return pieces.reshape(*(len(span) for span in spans[:-3]), -1), numbers.reshape(-1)
+
+    @contextmanager
+    def _addressed(
+        self, path: str, table: ChunkTable, pieces: NDArray[np.void], numbers: NDArray[np.int64]
+    ) -> Iterator[int]:
+        """Gives pieces their addresses, while the bytes are there: in the file that is yielded, or in memory (-1)."""
+        held = np.flatnonzero(pieces["size"])
+        if not len(held):
+            yield -1
+        elif self._cache is None and isinstance(self._storage, LocalStorage):
+            # The threads read chunk by chunk what they unpack at once: nothing is copied through large buffers.
+            pieces["address"] = table.offsets[numbers]
+            with ExitStack() as stack:
+                with self._there(path):
+                    file, _ = stack.enter_context(self._storage.opened(path))
+                yield file
+        else:
+            fetch = fetch_chunks if self._cache is None else self._cache.fetch
+            with self._there(path):
+                addresses, kept = fetch(self._storage, path, table, numbers[held], self._policy)
+            pieces["address"][held] = addresses
+            yield -1
+            del kept  # the bytes to which the addresses point
+
+    def _table(self, level: int, layout: ArrayLayout, shard: tuple[int, ...]) -> ChunkTable:
+        """Where the chunks of a shard lie."""
+        found = self._tables.get((level, shard))
+        if found is None:
+            array = f"{self._path}/{self._levels[level]}"
+            sizes = self._catalogued.sizes(array, shard) if self._catalogued is not None else None
+            if sizes is None:
+                found = self._read_table(f"{array}/{layout.shard_path(shard)}", layout)
+            else:
+                found = ChunkTable.in_order(layout, sizes)
+            if len(self._tables) >= _KEPT_TABLES:  # several threads may come here at once: each makes its own
+                self._tables = {}
+            self._tables[level, shard] = found
+        return found
+
+    def _read_table(self, path: str, layout: ArrayLayout) -> ChunkTable:
         with self._there(path):
             end = self._storage.size(path) - layout.index_bytes
             if end < 0:
                 raise CorpusError(f"{path} is cut off: its index alone has {layout.index_bytes} bytes")
             raw = bytes(self._storage.read(path, end, layout.index_bytes))
-        if crc32c(raw[:-4]) != int.from_bytes(raw[-4:], "little"):
-            raise CorpusError(f"{path}: the index fails its checksum; the file is damaged or cut off")
-        table = np.frombuffer(raw[:-4], "<u8").reshape(*layout.inner_per_shard, 2)
-        held = table[table[..., 0] != MISSING]
-        outside = (held > end).any() or (held.sum(axis=-1) > end).any()  # numbers up to the file's size cannot wrap
-        if outside or (held[:, 1] == 0).any():
-            raise CorpusError(f"{path}: the index points outside the file, or at nothing")
-        self._indexes[key] = table
-        if len(self._indexes) > _CACHED_INDEXES:
-            self._indexes.popitem(last=False)
-        return table
+        return ChunkTable.parse(raw, layout, end, path)
 
     @contextmanager
     def _there(self, path: str) -> Iterator[None]:
@@ -221,6 +277,20 @@ class VolumeReader:
                 raise
             raise CorpusError(f"{path} is not there; a volume has all its files") from error
 
-    def _bytes(self, path: str) -> bytes:
+    def _document(self, path: str) -> bytes:
+        """A ``zarr.json``."""
+        found = self._catalogued.document(path) if self._catalogued is not None else None
+        if found is not None:
+            return found
         with self._there(path):
             return bytes(self._storage.read(path))
+
+
+def _shards(layout: ArrayLayout, start: tuple[int, ...], ends: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """The shards under a box."""
+    along = (range(s // edge, -(-e // edge)) for s, e, edge in zip(start, ends, layout.shard, strict=True))
+    return itertools.product(*along)
+
+
+def _place(path: str, file: int, job: tuple[NDArray[np.void], NDArray[np.void]]) -> None:
+    place_pieces(*job, path, file)

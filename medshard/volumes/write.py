@@ -7,16 +7,16 @@ import itertools
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from medshard.engine import crc32c
 from medshard.readers.base import Affine, Array, Mask, Volume
-from medshard.volumes.layout import MISSING, ArrayLayout, layout_for, pack
+from medshard.volumes.layout import ArrayLayout, layout_for, pack
+from medshard.volumes.order import ORDER
 from medshard.volumes.pyramid import (
     MAX_LEVELS,
     coarser_affine,
@@ -24,6 +24,7 @@ from medshard.volumes.pyramid import (
     halve_intensity,
     halve_labels,
 )
+from medshard.volumes.table import ChunkTable
 
 __all__ = ["VolumeEntry", "write_volume"]
 
@@ -48,6 +49,8 @@ class VolumeEntry:
 def write_volume(path: Path, volume: Volume, *, labels: Mapping[str, Mask] | None = None, name: str) -> VolumeEntry:
     """Write a volume under a temporary name, then give it its own; an older one of that name is replaced.
 
+    Beside the voxels there are in memory their coarser levels (a seventh of them) and one chunk at a time.
+
     Args:
         path: the folder, ``....ome.zarr``.
         volume: any of its axes; voxels of a type that the store has (float64 only where float32 holds it exactly).
@@ -65,22 +68,28 @@ def write_volume(path: Path, volume: Volume, *, labels: Mapping[str, Mask] | Non
     sizes: dict[str, int] = {}
     digests: dict[str, str] = {}
 
-    def store(relative: str, data: bytes) -> None:
+    def store(relative: str, pieces: Iterable[bytes]) -> None:
         target = temporary / relative
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-        sizes[relative] = len(data)
-        digests[relative] = hashlib.sha256(data).hexdigest()
+        state = hashlib.sha256()
+        with target.open("wb") as file:
+            for piece in pieces:
+                file.write(piece)
+                state.update(piece)
+            sizes[relative] = file.tell()
+        digests[relative] = state.hexdigest()
 
     pyramid = list(_levels(_storable(volume.voxels), volume.affine_ijk_to_ras, volume.spacing_zyx_mm, labels=False))
     for number, (voxels, _, _) in enumerate(pyramid):
         layout = layout_for(voxels.shape, voxels.dtype, axes)
         levels.append(voxels.shape)
-        for relative, data in _array_files(layout, voxels):
-            store(f"{number}/{relative}", data)
+        for relative, pieces in _array_files(layout, voxels):
+            store(f"{number}/{relative}", pieces)
     extra = {"unit": volume.unit, "window": list(volume.window) if volume.window is not None else None}
     label_names = sorted(labels or {})
-    files["zarr.json"] = _group(name, axes, pyramid, volume.affine_ijk_to_ras, extra, image_label=False)
+    files["zarr.json"] = _group(
+        name, axes, pyramid, volume.affine_ijk_to_ras, volume.spacing_zyx_mm, extra, image_label=False
+    )
     if label_names:
         files["labels/zarr.json"] = _dump({"ome": {"version": "0.5", "labels": label_names}})
     for label in label_names:
@@ -91,12 +100,14 @@ def write_volume(path: Path, volume: Volume, *, labels: Mapping[str, Mask] | Non
         )
         for number, (voxels, _, _) in enumerate(mask_pyramid):
             layout = layout_for(voxels.shape, voxels.dtype, label_axes)
-            for relative, data in _array_files(layout, voxels):
-                store(f"labels/{label}/{number}/{relative}", data)
+            for relative, pieces in _array_files(layout, voxels):
+                store(f"labels/{label}/{number}/{relative}", pieces)
         affine = mask.affine_ijk_to_ras
-        files[f"labels/{label}/zarr.json"] = _group(label, label_axes, mask_pyramid, affine, {}, image_label=True)
+        files[f"labels/{label}/zarr.json"] = _group(
+            label, label_axes, mask_pyramid, affine, volume.spacing_zyx_mm, {}, image_label=True
+        )
     for relative, data in files.items():
-        store(relative, data)
+        store(relative, [data])
     shutil.rmtree(path, ignore_errors=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     os.replace(temporary, path)
@@ -133,44 +144,30 @@ def _levels(
         spacing = tuple(a * b for a, b in zip(spacing, factors, strict=True)) if spacing is not None else None  # type: ignore[assignment]
 
 
-def _array_files(layout: ArrayLayout, voxels: Array) -> Iterator[tuple[str, bytes]]:
+def _array_files(layout: ArrayLayout, voxels: Array) -> Iterator[tuple[str, Iterable[bytes]]]:
     """``zarr.json`` and every shard; one that holds nothing has an index that says so, so that none can be lost."""
-    yield "zarr.json", layout.metadata()
+    yield "zarr.json", [layout.metadata()]
     for shard in itertools.product(*(range(count) for count in layout.shards)):
         yield layout.shard_path(shard), _shard(layout, voxels, shard)
 
 
-def _shard(layout: ArrayLayout, voxels: Array, shard: tuple[int, ...]) -> bytes:
-    index = np.full((int(np.prod(layout.inner_per_shard)), 2), MISSING, "<u8")
-    pieces: list[bytes] = []
-    offset = 0
+def _shard(layout: ArrayLayout, voxels: Array, shard: tuple[int, ...]) -> Iterator[bytes]:
+    sizes = np.zeros(layout.chunks, np.int64)
     origin = [place * edge for place, edge in zip(shard, layout.shard, strict=True)]
-    places = list(enumerate(itertools.product(*(range(count) for count in layout.inner_per_shard))))
-    for number, inner in sorted(places, key=lambda entry: _morton(entry[1])):
-        start = [o + i * e for o, i, e in zip(origin, inner, layout.inner, strict=True)]
-        window = tuple(slice(s, s + e) for s, e in zip(start, layout.inner, strict=True))
-        chunk = voxels[window]
+    for number in layout.order.tolist():
+        place = np.unravel_index(number, layout.inner_per_shard)
+        start = [o + int(i) * e for o, i, e in zip(origin, place, layout.inner, strict=True)]
+        chunk = voxels[tuple(slice(s, s + e) for s, e in zip(start, layout.inner, strict=True))]
         if 0 in chunk.shape or not chunk.any():
             continue
         if chunk.shape != layout.inner:
             whole = np.zeros(layout.inner, voxels.dtype)
             whole[tuple(slice(0, length) for length in chunk.shape)] = chunk
             chunk = whole
-        packed = pack(chunk)
-        index[number] = (offset, len(packed))
-        pieces.append(packed)
-        offset += len(packed)
-    table = index.tobytes()
-    return b"".join([*pieces, table, crc32c(table).to_bytes(4, "little")])
-
-
-def _morton(place: tuple[int, ...]) -> int:
-    """Neighbours in space lie near one another in the file, so that a box is a few reads (Z order, x fastest)."""
-    key = 0
-    for bit in range(max(place).bit_length()):
-        for axis, number in enumerate(reversed(place)):
-            key |= (number >> bit & 1) << (bit * len(place) + axis)
-    return key
+        packed = pack(chunk, layout.block_bytes)
+        sizes[number] = len(packed)
+        yield packed
+    yield ChunkTable.in_order(layout, sizes).dump()
 
 
 def _group(
@@ -178,31 +175,37 @@ def _group(
     axes: tuple[str, ...],
     pyramid: list[tuple[Array, Affine | None, tuple[float, float, float]]],
     affine: Affine | None,
+    spacing_zyx_mm: tuple[float, float, float] | None,
     extra: dict[str, Any],
     *,
     image_label: bool,
 ) -> bytes:
     """Group metadata: OME-NGFF for every reader, the full affine for ours.
 
-    OME-NGFF 0.5 knows only scale and translation along the axes, so direction and shear stand in ``medshard``. Where
-    the spacing is unknown the axes have no unit, and the scale counts voxels.
+    OME-NGFF 0.5 knows only scale and translation along the axes. Where that is all of the affine, both stand there, in
+    mm right, anterior, superior. Else there is the scale alone, the affine stands in ``medshard``, and ``oblique`` says
+    whether an axis of the array lies askew to the patient. Where the spacing is unknown the axes have no unit, and the
+    scale counts voxels.
     """
-    lengths = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))[::-1] if affine is not None else np.ones(3)
     kinds = {"c": "channel", "t": "time"}
     described = [
         {"name": axis, "type": kinds[axis]}
         if axis in kinds
-        else {"name": axis, "type": "space", **({"unit": "millimeter"} if affine is not None else {})}
+        else {"name": axis, "type": "space", **({"unit": "millimeter"} if spacing_zyx_mm is not None else {})}
         for axis in axes
     ]
+    steps = spacing_zyx_mm or (1.0, 1.0, 1.0)
+    exact = affine is not None and _is_scale(affine)
+    origin = affine[:3, 3][::-1].tolist() if exact and affine is not None else [0.0, 0.0, 0.0]
     leading = len(axes) - 3
     datasets = []
     for number, (_, _, relative) in enumerate(pyramid):
-        scale = [1.0] * leading + [float(step * times) for step, times in zip(lengths, relative, strict=True)]
+        scale = [1.0] * leading + [float(step * times) for step, times in zip(steps, relative, strict=True)]
         transforms: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
-        if number and not image_label:
-            shift = [0.0] * leading + [float(s * (t - 1) / 2) for s, t in zip(lengths, relative, strict=True)]
-            transforms.append({"type": "translation", "translation": shift})
+        half = 0.0 if image_label else 0.5  # of a block to its centre; labels are its first voxel
+        shift = [float(o + s * (t - 1) * half) for o, s, t in zip(origin, steps, relative, strict=True)]
+        if exact or (number and not image_label):
+            transforms.append({"type": "translation", "translation": [0.0] * leading + shift})
         datasets.append({"path": str(number), "coordinateTransformations": transforms})
     method = {"type": "nearest"} if image_label else {"type": "mean"}
     ome: dict[str, Any] = {
@@ -211,8 +214,26 @@ def _group(
     }
     if image_label:
         ome["image-label"] = {"source": {"image": "../../"}}
-    own = {"affine_ijk_to_ras": affine.tolist() if affine is not None else None, **extra}
+    own = {
+        "chunk_order": ORDER,
+        "affine_ijk_to_ras": affine.tolist() if affine is not None else None,
+        "affine_in_ngff": exact,
+        "oblique": _is_oblique(affine) if affine is not None else None,
+        **extra,
+    }
     return _dump({"ome": ome, "medshard": own})
+
+
+def _is_scale(affine: Affine) -> bool:
+    """Whether i, j, k run right, anterior, superior, with nothing but steps."""
+    linear = affine[:3, :3]
+    return bool((np.diag(linear) > 0).all() and np.array_equal(linear, np.diag(np.diag(linear))))
+
+
+def _is_oblique(affine: Affine) -> bool:
+    """Whether an axis lies askew to the patient, by more than 0.01 degrees."""
+    directions = np.abs(affine[:3, :3]) / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool((directions.max(axis=0) < np.cos(np.deg2rad(0.01))).any())
 
 
 def _dump(attributes: dict[str, Any]) -> bytes:

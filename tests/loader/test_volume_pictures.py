@@ -316,9 +316,7 @@ facts:
     moved[0, 3] += 0.01
     tree._save("seg", "moved", tree.labels["moved"], moved)
     corpus = build_painted(tree.root, tmp_path / "corpus", spec=spec)
-    with pytest.raises(
-        LoaderError, match=r"organs: grids lie 0.01 mm apart at a corner; have the build resample"
-    ):
+    with pytest.raises(LoaderError, match=r"organs: grids lie 0.01 mm apart at a corner; have the build resample"):
         batches(corpus, [TakeSlice("z"), Resize((8, 8))], mask="organs")
 
 

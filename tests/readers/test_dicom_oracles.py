@@ -15,7 +15,7 @@ import SimpleITK
 from blobs import blob_of
 from other_converters import LPS_TO_RAS, dcm2niix, same_in_space
 
-from medshard.readers import read_volume
+from medshard.readers import read_image, read_volume
 from medshard.readers.base import VolumeOptions
 from medshard.readers.dicom.csa import read_csa
 
@@ -32,6 +32,7 @@ SERIES = {
     "dcmqi 24x38": "dcmqi/data/segmentations/24x38x3/image/*.dcm",
     "dcmqi 23x38": "dcmqi/data/segmentations/23x38x3/image/*.dcm",
     "dcmqi enhanced": "dcmqi/data/segmentations/24x38x3/multiframe/mf.dcm",
+    "enhanced CT": "pydicom_data/eCT_Supplemental.dcm",
 }
 
 
@@ -54,8 +55,10 @@ def test_series_are_where_dcm2niix_puts_them(name: str, shared: Path, tmp_path: 
 def test_series_are_where_simpleitk_puts_them(name: str, shared: Path) -> None:
     files = files_of(shared, SERIES[name])
     volume = read_volume([blob_of(path) for path in reversed(files)])
-    names = SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(files[0].parent))
-    theirs = SimpleITK.ReadImage(names if len(files) > 1 else [str(files[0])])
+    if len(files) > 1:
+        theirs = SimpleITK.ReadImage(SimpleITK.ImageSeriesReader.GetGDCMSeriesFileNames(str(files[0].parent)))
+    else:
+        theirs = SimpleITK.ReadImage(str(files[0]))
     theirs = theirs[..., 0] if theirs.GetDimension() == 4 else theirs
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(theirs.GetDirection(), (3, 3)) * theirs.GetSpacing()
@@ -126,3 +129,20 @@ def test_the_option_of_resampling_changes_nothing_where_slices_lie_evenly(shared
     np.testing.assert_array_equal(plain.voxels, resampled.voxels)
     assert resampled.voxels.dtype == plain.voxels.dtype
     assert not resampled.notes
+
+
+@pytest.mark.parametrize("case", ["CT2", "MR1", "MR3", "MR4"])
+@pytest.mark.parametrize("codec", ["J2KR", "JLSL", "JPLL", "RLE"])
+def test_pictures_are_where_simpleitk_puts_them(case: str, codec: str, shared: Path) -> None:
+    (file,) = files_of(shared, f"nema_wg04/WG04/{codec}/{case}_{codec}")
+    image = read_image(blob_of(file))
+    theirs = SimpleITK.ReadImage(str(file))
+    if case == "MR4":  # its rescale gives fractions: the picture keeps what is stored
+        theirs_pixels = pydicom.dcmread(file).pixel_array
+    else:
+        theirs_pixels = SimpleITK.GetArrayFromImage(theirs)[0]
+    np.testing.assert_array_equal(image.pixels, theirs_pixels)
+    assert image.affine_ijk_to_ras is not None
+    for i, j in ((0, 0), (5, 3)):
+        here = (image.affine_ijk_to_ras @ [i, j, 0, 1])[:3] * (-1, -1, 1)
+        np.testing.assert_allclose(here, theirs.TransformIndexToPhysicalPoint((i, j, 0)), rtol=0, atol=1e-3)

@@ -241,6 +241,22 @@ def test_bytes_that_were_changed_never_crash_the_reader() -> None:
     assert read
 
 
+@pytest.mark.parametrize("coding", ["deflate", "rle", "j2k", "expb"])
+@pytest.mark.parametrize("name", ["liver", "liver_nonbyte_aligned"])
+def test_bits_of_every_coding_are_those_of_the_plain_file(shared: Path, name: str, coding: str) -> None:
+    """pydicom's files of one segmentation; those of 510 x 510 pixels have frames that end within a byte."""
+    folder = shared / "data/pydicom_data"
+    if not (folder / f"{name}_{coding}.dcm").exists():
+        pytest.skip("there is no such file")
+    plain = read_labels(blob_of(folder / f"{name}.dcm"))
+    coded = read_labels(blob_of(folder / f"{name}_{coding}.dcm"))
+    assert plain.labels.any()
+    assert np.array_equal(coded.labels, plain.labels)
+    if name == "liver":
+        dcmqi = SimpleITK.ReadImage(str(shared / "data/dcmqi/data/segmentations/liver_seg.nrrd"))
+        assert np.array_equal(plain.labels, SimpleITK.GetArrayFromImage(dcmqi))
+
+
 # -- dcmqi -----------------------------------------------------------------------------------------------------------
 
 

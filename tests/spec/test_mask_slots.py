@@ -47,7 +47,7 @@ def test_slices_of_both_are_fine() -> None:
         (
             "kind: mask, like: image, grid: resample",
             "kind: image",
-            "masks are resampled onto volumes; 'image' is kind: i",
+            "masks are resampled onto volumes",
         ),
         ("kind: mask, like: image, grid: maybe", "kind: volume", "Allowed: refuse, resample"),
         ("kind: mask", "kind: image, slices: {of: slice}", "slices: for kind: volume and kind: mask"),

@@ -12,7 +12,7 @@ from medshard.augment.volume.geometry import compose
 from medshard.readers.base import Array
 from medshard.volumes import VolumeReader
 
-__all__ = ["Box", "read_box", "wanted_box"]
+__all__ = ["Box", "prefetch_box", "read_box", "wanted_box"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,12 @@ def _of_level(geometry: VolumeGeometry, factors_zyx: tuple[int, int, int]) -> Vo
     if elastic is not None:
         elastic = replace(elastic, source_from_plane_zyx=compose(finer, elastic.source_from_plane_zyx))
     return replace(geometry, source_from_output_zyx=compose(finer, geometry.source_from_output_zyx), elastic=elastic)
+
+
+def prefetch_box(reader: VolumeReader, box: Box) -> None:
+    """Have what ``read_box`` reads at hand, where it comes from afar."""
+    leading = reader.layout(box.level).shape[:-3]
+    reader.prefetch((0,) * len(leading) + box.start_zyx, leading + box.size_zyx, level=box.level)
 
 
 def read_box(reader: VolumeReader, box: Box) -> Array:

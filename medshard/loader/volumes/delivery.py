@@ -141,7 +141,7 @@ class VolumeCrops(Delivery):
     def _opened(self, medium: MediumLine) -> VolumeReader:
         if medium.volume is None:
             raise LoaderError(f"{medium.slot} is a picture, and crops in 3D are of volumes; leave it out")
-        return VolumeReader(self.corpus.storage, medium.volume)
+        return self.corpus.volume(medium.volume)
 
 
 def _leading(medium: MediumLine) -> int:

@@ -18,6 +18,7 @@ from medshard.readers.base import Mask, Volume
 from medshard.readers.dicom.coded_names import BACKGROUND, segment_name
 from medshard.readers.dicom.frame_places import FramePlaces, place_frames
 from medshard.readers.dicom.headers import attribute, frame_of_reference, quiet
+from medshard.readers.dicom.packed_bits import packed_frames
 from medshard.readers.grid import Grid
 from medshard.readers.label_stack import LabelStack
 from medshard.readers.limits import check_plane, check_volume
@@ -68,9 +69,9 @@ def read_fractions(dataset: Any) -> Volume:
         ReadError: its segments are whole voxels, or as ``read_segmentation``.
         GeometryError: as ``read_segmentation``.
     """
-    mask = read_segmentation(dataset, None)
-    if mask.fraction is None:
+    if str(attribute(dataset, "SegmentationType")) != "FRACTIONAL":
         raise ReadError("is a segmentation of whole voxels, not an image; say kind: mask", error_class="not_an_image")
+    mask = read_segmentation(dataset, None)
     fractions = mask.labels.astype(np.float32) / np.float32(mask.fraction_maximum or 1)
     return Volume(
         fractions if len(mask.layers) > 1 else fractions[0],
@@ -177,9 +178,9 @@ def _frames(dataset: Any, places: FramePlaces) -> Iterator[NDArray[Any]]:
     count = 0
     try:
         with quiet():
-            packed = attribute(dataset, "BitsAllocated") == 1 and not dataset.file_meta.TransferSyntaxUID.is_compressed
-            frames = _unpacked(dataset, len(places.slices), shape) if packed else iter_pixels(dataset, raw=True)
-            for pixels in frames:
+            bits = attribute(dataset, "BitsAllocated") == 1
+            packed = packed_frames(dataset, len(places.slices), shape) if bits else None
+            for pixels in packed if packed is not None else iter_pixels(dataset, raw=True):
                 if pixels.shape != shape or count == len(places.slices):
                     raise DecodeError("frames are not those that the header describes", error_class="pixels")
                 count += 1
@@ -190,18 +191,3 @@ def _frames(dataset: Any, places: FramePlaces) -> Iterator[NDArray[Any]]:
         raise DecodeError(f"the frames cannot be decoded ({type(error).__name__})", error_class="pixels") from None
     if count != len(places.slices):
         raise DecodeError(f"has {count} frames, its header says {len(places.slices)}", error_class="pixels")
-
-
-def _unpacked(dataset: Any, frames: int, shape: tuple[int, int]) -> Iterator[NDArray[np.uint8]]:
-    """Frames of bits, the first pixel in the lowest bit; a frame begins where the last one ended, within a byte
-    (PS3.5 8.1.1, D.1). pydicom 3.0 cannot take such frames one by one."""
-    if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
-        raise ReadError("bits in big endian order are not read", error_class="unsupported")
-    data = np.frombuffer(dataset.PixelData, np.uint8)
-    bits = shape[0] * shape[1]
-    if len(data) * 8 < frames * bits:
-        raise DecodeError("the frames cannot be decoded: they are cut off", error_class="truncated")
-    for frame in range(frames):
-        first = frame * bits
-        part = np.unpackbits(data[first // 8 : (first + bits + 7) // 8], bitorder="little")
-        yield part[first % 8 : first % 8 + bits].reshape(shape)

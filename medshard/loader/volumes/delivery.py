@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from medshard.augment.volume import CompiledVolume
+from medshard.augment.volume import CompiledVolume, ElasticTransform3D
 from medshard.convert.grids import same_grid
 from medshard.errors import LoaderError, MedshardError
 from medshard.loader.conversation import no_text
@@ -46,6 +46,7 @@ class VolumeCrops(Delivery):
             compiled.grid is not None,
             compiled.masking[1].grid_zyx(compiled.size_zyx) if compiled.masking is not None else None,
             compiled.views,
+            any(isinstance(operation, ElasticTransform3D) for _, operation in compiled.spatial),
         )
         self._pool: ThreadPoolExecutor | None = None
         self._pid = 0

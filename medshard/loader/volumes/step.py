@@ -42,6 +42,7 @@ class CropLayout:
         grid: whether crops are windows of a sliding grid.
         patches_zyx: patches an axis, where some are masked.
         views: crops of each item beside one another.
+        bent: whether crops may have an elastic displacement.
     """
 
     size_zyx: tuple[int, int, int]
@@ -51,6 +52,7 @@ class CropLayout:
     grid: bool
     patches_zyx: tuple[int, int, int] | None
     views: int
+    bent: bool
 
     @property
     def channels(self) -> int:
@@ -208,6 +210,9 @@ class StepCrops(StepPixels):
         for name, values in told.items():
             by_view = values.reshape(layout.views, items, *values.shape[1:]).swapaxes(0, 1)
             found[name] = torch.from_numpy(np.ascontiguousarray(by_view if layout.views > 1 else values))
+        if layout.bent:
+            bent = [crop.plan.geometry.elastic if crop is not None else None for crop in there]
+            found["elastic"] = [bent[item::items] for item in range(items)] if layout.views > 1 else bent
         found["crop"] = torch.from_numpy(self.items.crops.copy())
         if layout.grid:
             found["window_start_zyx"] = _whole(crop.plan.start_zyx if crop is not None else None for crop in there)

@@ -1,7 +1,11 @@
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/string.h>
 
+#include <array>
+
 #include "bindings/module.hpp"
+#include "volume/elastic.hpp"
 #include "volume/sampling.hpp"
 #include "volume/steps.hpp"
 
@@ -53,6 +57,19 @@ void do_steps(nb::ndarray<float, nb::ndim<4>, nb::c_contig, nb::device::cpu> cro
     volume::do_step(steps[i], values + static_cast<std::size_t>(steps[i].channel) * voxels, shape, scratch);
 }
 
+// Points (z, y, x) of the plane, moved in place.
+void displace(nb::ndarray<double, nb::shape<-1, 3>, nb::c_contig, nb::device::cpu> points, std::uint64_t seed,
+              const std::array<double, 3>& spacing, const std::array<double, 3>& amplitude) {
+  for (const double step : spacing) {
+    if (!(step > 0)) throw nb::value_error("spacing is above 0");
+  }
+  double* at = points.data();
+  const std::size_t count = points.shape(0);
+  nb::gil_scoped_release release;
+  for (std::size_t i = 0; i < count; ++i)
+    volume::displace(seed, spacing.data(), amplitude.data(), at + 3 * i);
+}
+
 }  // namespace
 
 void bind_volume_sampling(nb::module_& m) {
@@ -61,6 +78,8 @@ void bind_volume_sampling(nb::module_& m) {
   m.attr("VOLUME_STEP_BYTES") = sizeof(volume::Step);
   m.def("volume_separable", &separable, nb::arg("record"));
   m.def("volume_warp", &warp, nb::arg("record"));
+  m.def("volume_displace", &displace, nb::arg("points"), nb::arg("seed"), nb::arg("spacing"),
+        nb::arg("amplitude"));
   m.def("volume_steps", &do_steps, nb::arg("crop"), nb::arg("records"));
 }
 

@@ -33,6 +33,11 @@ class Batch(dict[str, Any]):
     how many an item has. ``slice_index`` (B, N) int64, ``position_mm`` (B, N) and ``voxels_from_picture`` (B, N, 3, 4)
     float64, a row a picture or a tile of a montage; -1 and not a number where there is none or nothing is known. See
     ``medshard.augment.to_voxels``.
+    Of crops in 3D: ``image`` (B, C, D, H, W), ``mask`` (B, D, H, W) or with layers (B, L, D, H, W), ``geometry``
+    (B, 3, 4) over (i, j, k), indices of voxel centres, ``affine`` (B, 4, 4) float64, the crop's (i, j, k) to RAS in mm
+    or not a number, ``presence`` (B, C) bool, ``crop`` (B,) int64; ``patch_mask``, ``window_start_zyx`` and
+    ``volume_shape_zyx`` where the transform makes them. With Views3D: ``views`` and ``mask_views``, and an axis of
+    views after the first of ``geometry``, ``affine``, ``presence`` and ``patch_mask``. See docs/loader.md.
     ``padded``: bool, True for items that only fill the step. ``state``: the loader's state after this batch.
     """
 

@@ -19,18 +19,18 @@ from medshard.corpus.corpus import Corpus
 from medshard.engine import Engine
 from medshard.errors import LoaderError, MedshardError
 from medshard.families import FAMILIES, Family
+from medshard.loader.arguments import check_choice, check_pictures, order_config, total_batch
 from medshard.loader.batch import Batch
 from medshard.loader.conversation import ItemText, no_text, read_item_text
 from medshard.loader.delivery import Delivery, StepItems, StepPixels
 from medshard.loader.fetch import fetch_there
-from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
+from medshard.loader.order import BatchPlan, Order, OrderState, rank_slice
 from medshard.loader.pictures import PictureOptions, deliver_pictures
 from medshard.loader.pixels import DTYPES
 from medshard.loader.prefetch import Prefetch, Stages
 from medshard.loader.selection import ItemLine, Selection
 from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
-from medshard.loader.units import Units
 from medshard.loader.volumes.delivery import VolumeCrops
 from medshard.loader.volumes.options import VolumeOptions, compile_crops
 from medshard.loader.world import rank_and_world
@@ -38,9 +38,6 @@ from medshard.loader.world import rank_and_world
 __all__ = ["Loader"]
 
 _FETCH_THREADS = 8
-
-_LANES = 16
-"""Volumes whose crops are mixed: enough for a batch, and few enough that what their crops share is kept at hand."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,8 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         crops_per_volume: with a crop in 3D, how often an epoch has each item; each is drawn anew.
         dtype: of pictures: float32, float16, bfloat16, uint8.
         renditions: read the smallest stored level of a picture that has so many pixels for each of the output, on a
-            side: 1 is fastest, 2 stays closer to the picture where it is all noise; None always reads the picture.
+            side: 1 is fastest, 2 stays closer to the picture where it is all noise; None always reads the picture. The
+            same holds of levels of a volume, for crops in 3D.
         channels_last: pictures keep the shape (B, C, H, W), in the memory format ``torch.channels_last``.
         family: grammar of places and media in text, and what a vision-language model takes of a picture: a name of
             ``medshard.families.FAMILIES`` or a family itself. With a rule for pictures a batch has ``pixel_values``
@@ -133,10 +131,10 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         pin_memory: bool = False,
     ) -> None:
         super().__init__()
-        _check_choice("remainder", remainder, ("short", "pad", "drop"))
-        _check_choice("on_error", on_error, ("raise", "skip"))
-        _check_choice("by", by, ("item", "sample"))
-        _check_choice("dtype", dtype, tuple(DTYPES))
+        check_choice("remainder", remainder, ("short", "pad", "drop"))
+        check_choice("on_error", on_error, ("raise", "skip"))
+        check_choice("by", by, ("item", "sample"))
+        check_choice("dtype", dtype, tuple(DTYPES))
         if device != "cpu":
             raise LoaderError(f"device={device!r}: batches are made on the CPU; move them with batch.to({device!r})")
         if renditions is not None and not renditions >= 1:
@@ -144,7 +142,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         if channels not in (1, 3):
             raise LoaderError(f"channels is 1 or 3, not {channels}")
         self.rank, self.world_size = rank_and_world(rank, world_size)
-        self.global_batch_size = _global_batch(batch_size, global_batch_size, self.world_size)
+        self.global_batch_size = total_batch(batch_size, global_batch_size, self.world_size)
         self.corpus, self.seed, self._threads, self._on_error = corpus, seed, threads, on_error
         self._family = FAMILIES.get(family) if isinstance(family, str) else family
         self._selection = Selection(corpus, image=image, mask=mask, by=by)
@@ -156,11 +154,11 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             compiled = compile_crops(transform, crops, self._family, by=by, channels_last=channels_last)
             self._delivery: Delivery = VolumeCrops(self._selection, compiled, crops, self._memory, self._stats)
         else:
-            _check_pictures(self._selection, crops_per_volume)
+            check_pictures(self._selection, crops_per_volume)
             options = PictureOptions(seed, channels, dtype, channels_last, renditions, mask, self._family)
             self._delivery = deliver_pictures(self._selection, transform, options, self._memory, self._stats)
         self._units = self._delivery.units()
-        config = _order_config(self._units, window)
+        config = order_config(self._units, window)
         self._order = Order([self._units.source], replace(config, seed=seed, shuffle=shuffle, remainder=remainder))
         self._next = OrderState()
         self._delivered: OrderState | None = None
@@ -332,35 +330,3 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             if self._on_error == "raise":
                 raise LoaderError(f"{line.key} in {shard.path} cannot be delivered: {reason}")
             self._stats.fail(shard.dataset, line.key, reason)
-
-
-def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise LoaderError(f"{name}={value!r}; allowed: {', '.join(allowed)}")
-
-
-def _check_pictures(selection: Selection, crops_per_volume: int) -> None:
-    if crops_per_volume != 1:
-        raise LoaderError("crops_per_volume is for a transform with a crop in 3D, such as RandomCrop3D((96, 96, 96))")
-    if selection.slots is not None and len(selection.slots) > 1:
-        raise LoaderError(
-            f"image={list(selection.slots)}: several slots are the channels of a crop in 3D, such as RandomCrop3D; "
-            "pictures are of one"
-        )
-
-
-def _order_config(units: Units, window: int | Literal["auto"] | None) -> OrderConfig:
-    """Volumes lie apart, so what is mixed are crops: of as many volumes at a time as there are lanes."""
-    group = units.source.group
-    if group is None:
-        return OrderConfig(window_items=16_384 if window == "auto" else window)
-    return OrderConfig(lanes=_LANES, window_items=_LANES * group if window == "auto" else window)
-
-
-def _global_batch(batch_size: int | None, global_batch_size: int | None, world_size: int) -> int:
-    if (batch_size is None) == (global_batch_size is None):
-        raise LoaderError("give batch_size (a rank) or global_batch_size (over all ranks), one of the two")
-    total = batch_size * world_size if batch_size is not None else global_batch_size
-    if total is None or total < 1:
-        raise LoaderError(f"a batch has at least one item, not {batch_size or global_batch_size}")
-    return total

@@ -60,6 +60,8 @@ class NiftiReader(VolumeFileReader):
         except Exception as error:  # noqa: BLE001 - nibabel raises many types, some with header text
             raise _damaged(error) from None
         dtype = header.get_data_dtype()
+        if offset < 0:
+            raise DecodeError("the NIfTI header is damaged", error_class="damaged_header")
         samples = _COLOURS.get(code)
         if samples is None and (dtype.fields is not None or dtype.kind not in "uif" or dtype.itemsize > 8):
             raise ReadError(f"voxels of NIfTI data type {code} are not read", error_class="pixel_type")

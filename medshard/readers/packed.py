@@ -32,6 +32,7 @@ def unpacked(data: Content, wrapping: str, max_bytes: int, expected: int = 0) ->
         DecodeError: damaged or cut off.
         ReadError: larger than allowed.
     """
+    expected = min(max(expected, 0), max_bytes)  # it comes from a header
     if wrapping == "gzip":
         return inflate_gzip(data, max_bytes, expected=expected).data
     if wrapping == "zlib":

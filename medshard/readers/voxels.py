@@ -77,21 +77,29 @@ def _scaled_floats(stored: Array, slope: float, inter: float) -> tuple[Array, li
     as_stored = stored.dtype == np.float32 and (slope, inter) == (1, 0)
     values = stored if as_stored else np.empty(stored.shape, np.float32)
     flat, filled = stored.reshape(-1), values.reshape(-1)
+    # Of integers the ends show whether all fit: scaling keeps their order, or turns it round.
+    is_checked = stored.dtype.kind == "f"
+    if not is_checked:
+        _check_ends(stored, slope, inter)
     all_finite = True
     for block in _blocks(flat.size):
-        if as_stored:
-            all_finite = all_finite and bool(np.isfinite(flat[block]).all())
-            continue
-        with np.errstate(over="ignore", invalid="ignore"):
-            exact = flat[block].astype(np.float64)
-            if (slope, inter) != (1, 0):
-                exact = exact * slope + inter
-            filled[block] = exact
-        finite = np.isfinite(exact)
-        if not np.array_equal(np.isfinite(filled[block]), finite):
-            raise ReadError("values do not fit float32", error_class="pixel_type")
-        all_finite = all_finite and bool(finite.all())
+        exact = flat[block]
+        if not as_stored:
+            with np.errstate(over="ignore", invalid="ignore"):
+                exact = np.multiply(exact, slope, dtype=np.float64) + inter
+                filled[block] = exact
+        if is_checked:
+            finite = np.isfinite(exact)
+            if not as_stored and not np.array_equal(np.isfinite(filled[block]), finite):
+                raise ReadError("values do not fit float32", error_class="pixel_type")
+            all_finite = all_finite and bool(finite.all())
     return values, [] if all_finite else ["voxels that are not finite"]
+
+
+def _check_ends(stored: Array, slope: float, inter: float) -> None:
+    ends = np.array([stored.min(), stored.max()], np.float64) * slope + inter
+    if not np.abs(ends).max() <= float(np.finfo(np.float32).max):
+        raise ReadError("values do not fit float32", error_class="pixel_type")
 
 
 def _blocks(count: int) -> Iterator[slice]:

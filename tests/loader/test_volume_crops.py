@@ -24,6 +24,7 @@ from medshard.augment.volume import (
     RandomFlip3D,
     Resize3D,
     Spacing,
+    to_stored,
 )
 from medshard.corpus.corpus import Corpus
 from medshard.errors import LoaderError
@@ -128,6 +129,25 @@ def test_image_and_mask_stay_together_through_every_map(tmp_path: Path) -> None:
             seen += 1
         assert set(np.unique(batch["mask"].numpy())) <= {0, 2}
     assert seen == 4
+
+
+def test_points_find_their_voxels_through_an_elastic_displacement(brain: Brain, corpus: Corpus) -> None:
+    bent = [CenterCrop3D(SIZE), ElasticTransform3D(spacing=8.0, amplitude=2.0)]
+    checked = 0
+    for batch in loader(corpus, transform=bent):
+        for place, key in enumerate(batch["key"]):
+            labels = brain.stored(key, "tumour")
+            if labels is None:
+                continue
+            grid = np.stack(np.meshgrid(*(np.arange(n) for n in SIZE), indexing="ij"), -1)[..., ::-1]
+            stored = np.rint(to_stored(grid, batch["geometry"][place].numpy(), batch["elastic"][place])).astype(int)
+            inside = ((stored >= 0) & (stored < np.array(labels.shape[::-1]))).all(-1)
+            i, j, k = stored[inside].T
+            same = labels[k, j, i] == batch["mask"][place].numpy()[inside]
+            assert same.mean() > 0.999  # halves may round the other way
+            checked += 1
+    assert checked
+    assert "elastic" not in next(iter(loader(corpus, transform=bent[:1])))
 
 
 def test_steps_are_those_of_the_reference(brain: Brain, corpus: Corpus) -> None:

@@ -334,6 +334,15 @@ def test_a_damaged_gzip_file_of_any_kind_is_refused() -> None:
     assert read_gzip(data, 256 * 64) == bytes(range(256)) * 64
 
 
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("offset", [-16.0, -3e38, 3e38, 1e12])
+def test_an_offset_outside_the_file_is_refused(offset: float, packed: bool) -> None:
+    data = bytearray(nifti(grain(3, 4, 2), rigid()))
+    struct.pack_into("<f", data, 108, offset)
+    with pytest.raises(DecodeError):
+        read_volume([blob(gzip.compress(data) if packed else bytes(data), "a.nii.gz" if packed else "a.nii")])
+
+
 def test_a_shape_larger_than_allowed_is_refused_before_unpacking() -> None:
     data = bytearray(nifti(grain(2, 2, 2)))
     struct.pack_into("<4h", data, 40, 3, 32767, 32767, 32767)

@@ -9,6 +9,7 @@ from medshard.augment.volume.compile import (
     draw_volume,
     is_volume_transform,
 )
+from medshard.augment.volume.coordinates import to_crop, to_stored
 from medshard.augment.volume.crops import (
     CenterCrop3D,
     Crop3D,
@@ -71,5 +72,7 @@ __all__ = [
     "is_volume_transform",
     "nnunet_default",
     "stitch",
+    "to_crop",
+    "to_stored",
     "window_weights",
 ]

@@ -156,6 +156,13 @@ def warp(
         raise LoaderError(f"ElasticTransform3D: {error}; say a larger spacing") from error
 
 
+def displaced(elastic: Elastic3D, points_zyx: Floats) -> Floats:
+    """(..., 3) points of the plane, moved."""
+    points = np.array(points_zyx, np.float64, copy=True, order="C")
+    _engine.volume_displace(points.reshape(-1, 3), elastic.seed, elastic.spacing_zyx, elastic.amplitude_zyx)
+    return points
+
+
 def _set_outside(record: NDArray[np.void], outside: float | str) -> None:
     if isinstance(outside, str):
         record["outside_mode"] = _OUTSIDE[outside]

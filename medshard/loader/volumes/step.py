@@ -21,11 +21,10 @@ from medshard.loader.delivery import StepItems, StepPixels
 from medshard.loader.pixels import DTYPES
 from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
-from medshard.loader.volumes.boxes import Box, read_box
+from medshard.loader.volumes.boxes import Box, FetchedBox
 from medshard.loader.volumes.plans import CropPlan, seen_box
 from medshard.readers.base import Affine, Array
 from medshard.record.facts import RegionFact
-from medshard.volumes import VolumeReader
 
 __all__ = ["Crop", "CropLayout", "StepCrops"]
 
@@ -42,6 +41,7 @@ class CropLayout:
         grid: whether crops are windows of a sliding grid.
         patches_zyx: patches an axis, where some are masked.
         views: crops of each item beside one another.
+        bent: whether crops may have an elastic displacement.
     """
 
     size_zyx: tuple[int, int, int]
@@ -51,6 +51,7 @@ class CropLayout:
     grid: bool
     patches_zyx: tuple[int, int, int] | None
     views: int
+    bent: bool
 
     @property
     def channels(self) -> int:
@@ -64,8 +65,8 @@ class Crop:
 
     plan: CropPlan
     affine: Affine | None
-    boxes: list[tuple[VolumeReader, Box] | None]
-    mask: tuple[VolumeReader, Box] | None
+    boxes: list[FetchedBox | None]
+    mask: FetchedBox | None
 
     def seen(self, region: RegionFact) -> tuple[float, ...]:
         """A 3D box of the volume in the crop: x0 y0 z0 x1 y1 z1, continuous, within it."""
@@ -167,11 +168,11 @@ class StepCrops(StepPixels):
         first, shown = 0, None
         for entry, count in zip(crop.boxes, self.layout.slot_channels, strict=True):
             if entry is not None:
-                reader, box = entry
+                box = entry.box
                 shown = shown or box
                 if (box.level, box.start_zyx, box.size_zyx) != (shown.level, shown.start_zyx, shown.size_zyx):
                     raise LoaderError("the channels of a volume have different pyramids; build the corpus again")
-                parts.append((first, read_box(reader, box)))
+                parts.append((first, entry.unpacked()))
             first += count
         if shown is None:
             return None, None
@@ -185,14 +186,13 @@ class StepCrops(StepPixels):
             together[begin : begin + len(voxels)] = voxels
         return shown, together
 
-    def _fill_mask(self, plan: CropPlan, found: tuple[VolumeReader, Box], slot: torch.Tensor) -> None:
-        reader, box = found
+    def _fill_mask(self, plan: CropPlan, found: FetchedBox, slot: torch.Tensor) -> None:
         with self.stats.timed("unpack"):
-            labels = read_box(reader, box)
+            labels = found.unpacked()
         if labels.dtype.kind not in "ui":
             raise LoaderError("the mask holds fractions, not labels; choose another slot for mask=")
         with self.stats.timed("sample"):
-            deliver_mask(box.geometry, labels, box.start_zyx, slot[: len(labels)].numpy())
+            deliver_mask(found.box.geometry, labels, found.box.start_zyx, slot[: len(labels)].numpy())
             slot[len(labels) :].zero_()
 
     def fields(self) -> dict[str, Any]:
@@ -208,6 +208,9 @@ class StepCrops(StepPixels):
         for name, values in told.items():
             by_view = values.reshape(layout.views, items, *values.shape[1:]).swapaxes(0, 1)
             found[name] = torch.from_numpy(np.ascontiguousarray(by_view if layout.views > 1 else values))
+        if layout.bent:
+            bent = [crop.plan.geometry.elastic if crop is not None else None for crop in there]
+            found["elastic"] = [bent[item::items] for item in range(items)] if layout.views > 1 else bent
         found["crop"] = torch.from_numpy(self.items.crops.copy())
         if layout.grid:
             found["window_start_zyx"] = _whole(crop.plan.start_zyx if crop is not None else None for crop in there)

@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from phantoms import SEQUENCES, Brain, StoredChunks
+from phantoms import SEQUENCES, Brain, CountingStorage, StoredChunks
 from s3_server import S3Server
 
 import medshard
 from medshard.augment import GaussianNoise
-from medshard.augment.volume import RandomAffine3D, RandomCrop3D, RandomFlip3D
+from medshard.augment.volume import CenterCrop3D, RandomAffine3D, RandomCrop3D, RandomFlip3D
 from medshard.errors import LoaderError
 
 pytest_plugins = ["s3_server"]
@@ -188,3 +188,44 @@ def test_s3_gives_the_crops_of_the_disk(s3_env: S3Server, folder: Path) -> None:
         assert there["key"] == here["key"]
         assert there["image"].equal(here["image"])
         assert there["mask"].equal(here["mask"])
+
+
+# -- what is fetched ---------------------------------------------------------------------------------------------------
+
+
+def chunk_reads(folder: Path, **options: Any) -> tuple[dict[str, int], dict[str, int]]:
+    """Bytes of each volume that a loader asks for, from a storage that is not a local folder to it; and bytes of the
+    chunks that each crop meets, crop by crop."""
+    made = loader(folder, image="t1", mask=None, **options)
+    storage = CountingStorage(made.corpus.storage)
+    made.corpus.storage = storage  # type: ignore[assignment]
+    stored = {sample.key: next(folder.rglob(f"volumes/{sample.key}.t1.ome.zarr")) for sample in made.corpus}
+    chunks = {key: StoredChunks(path) for key, path in stored.items()}
+    own = dict.fromkeys(stored, 0)
+    for batch in made:
+        size = np.array(batch["image"].shape[2:])
+        for key, geometry in zip(batch["key"], batch["geometry"].numpy(), strict=True):
+            start = np.maximum(np.rint(-geometry[::-1, 3]).astype(int), 0)
+            own[key] += chunks[key].bytes_of(chunks[key].under(start, start + size))
+    asked = {
+        key: sum(length for name, _, length in storage.asked if f"/{key}.t1.ome.zarr/0/c/" in name) for key in stored
+    }
+    return asked, own
+
+
+def test_crops_of_one_volume_fetch_its_chunks_once(folder: Path) -> None:
+    asked, own = chunk_reads(folder, crops_per_volume=30, transform=[RandomCrop3D((24, 24, 24))])
+    for key, read in asked.items():
+        whole = sum(
+            length for *_, length in StoredChunks(next(folder.rglob(f"volumes/{key}.t1.ome.zarr"))).where.values()
+        )
+        assert own[key] > 5 * whole  # what crops by themselves would read
+        # What lies between two chunks that are missing may be read again rather than asked for apart.
+        assert whole <= read < 2 * whole
+
+
+def test_what_is_at_hand_is_not_asked_for_again(folder: Path) -> None:
+    once, _ = chunk_reads(folder, crops_per_volume=1, transform=[CenterCrop3D((8, 8, 8))])
+    often, own = chunk_reads(folder, crops_per_volume=20, transform=[CenterCrop3D((8, 8, 8))])
+    assert often == once
+    assert all(own[key] >= 10 * often[key] > 0 for key in own)

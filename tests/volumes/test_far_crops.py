@@ -131,7 +131,7 @@ def test_a_block_that_says_too_much_is_refused(stored: Path) -> None:
 # -- the cache ------------------------------------------------------------------------------------------------------
 
 
-def read_with(cache: ChunkCache, storage: FarStorage) -> VolumeReader:
+def read_with(cache: ChunkCache | None, storage: FarStorage) -> VolumeReader:
     block = catalogue_volume(storage, NAME)  # type: ignore[arg-type]
     storage.taken()
     return VolumeReader(storage, NAME, catalogued=CataloguedVolume(block, NAME), cache=cache)  # type: ignore[arg-type]
@@ -150,13 +150,18 @@ def test_crops_of_one_volume_fetch_its_chunks_once(stored: Path) -> None:
     assert storage.taken() == []
 
 
-def test_a_prefetched_box_is_read_without_a_request(stored: Path) -> None:
+@pytest.mark.parametrize("cache", [ChunkCache(2**30), ChunkCache(1), None], ids=["large", "small", "none"])
+def test_a_fetched_box_is_unpacked_without_a_request(stored: Path, cache: ChunkCache | None) -> None:
     storage = FarStorage(stored)
-    reader = read_with(ChunkCache(2**30), storage)
-    reader.prefetch((3, 20, 50), (40, 60, 70))
+    reader = read_with(cache, storage)
+    fetched = reader.fetch((3, 20, 50), (40, 60, 70))
+    reader.fetch((0, 64, 128), (64, 64, 64))  # pushes the first out of a small cache
     assert storage.taken()
-    np.testing.assert_array_equal(reader.read_crop((3, 20, 50), (40, 60, 70)), grain(70, 130, 200)[3:43, 20:80, 50:120])
+    box = reader.read_crop((3, 20, 50), (40, 60, 70), fetched=fetched)
+    np.testing.assert_array_equal(box, grain(70, 130, 200)[3:43, 20:80, 50:120])
     assert storage.taken() == []
+    with pytest.raises(IndexError):
+        reader.fetch((3, 20, 150), (40, 60, 70))
 
 
 def test_a_small_cache_forgets_and_reads_again(stored: Path) -> None:

@@ -10,9 +10,9 @@ import numpy as np
 from medshard.augment.volume import VolumeGeometry
 from medshard.augment.volume.geometry import compose
 from medshard.readers.base import Array
-from medshard.volumes import VolumeReader
+from medshard.volumes.read import FetchedChunks, VolumeReader
 
-__all__ = ["Box", "prefetch_box", "read_box", "wanted_box"]
+__all__ = ["Box", "FetchedBox", "fetch_box", "wanted_box"]
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,31 @@ def _of_level(geometry: VolumeGeometry, factors_zyx: tuple[int, int, int]) -> Vo
     return replace(geometry, source_from_output_zyx=compose(finer, geometry.source_from_output_zyx), elastic=elastic)
 
 
-def prefetch_box(reader: VolumeReader, box: Box) -> None:
-    """Have what ``read_box`` reads at hand, where it comes from afar."""
-    leading = reader.layout(box.level).shape[:-3]
-    reader.prefetch((0,) * len(leading) + box.start_zyx, leading + box.size_zyx, level=box.level)
+@dataclass(frozen=True)
+class FetchedBox:
+    """A box whose bytes are in memory, or in a local file."""
+
+    reader: VolumeReader
+    box: Box
+    chunks: FetchedChunks | None
+
+    def unpacked(self) -> Array:
+        """(C, z, y, x), a channel each for what comes before the axes of space."""
+        start, size = _with_leading(self.reader, self.box)
+        found = self.reader.read_crop(start, size, level=self.box.level, fetched=self.chunks)
+        return found.reshape(-1, *self.box.size_zyx)
 
 
-def read_box(reader: VolumeReader, box: Box) -> Array:
-    """(C, z, y, x) of a box, a channel each for what comes before the axes of space."""
+def fetch_box(reader: VolumeReader, box: Box) -> FetchedBox:
+    """Fetch what is under a box.
+
+    Raises:
+        CorpusError, StorageError: it cannot be read.
+    """
+    start, size = _with_leading(reader, box)
+    return FetchedBox(reader, box, reader.fetch(start, size, level=box.level))
+
+
+def _with_leading(reader: VolumeReader, box: Box) -> tuple[tuple[int, ...], tuple[int, ...]]:
     leading = reader.layout(box.level).shape[:-3]
-    found = reader.read_crop((0,) * len(leading) + box.start_zyx, leading + box.size_zyx, level=box.level)
-    return found.reshape(-1, *box.size_zyx)
+    return (0,) * len(leading) + box.start_zyx, leading + box.size_zyx

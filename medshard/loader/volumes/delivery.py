@@ -18,7 +18,7 @@ from medshard.loader.selection import ItemLine, MediumLine, Selection
 from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
 from medshard.loader.units import Units
-from medshard.loader.volumes.boxes import Box, wanted_box
+from medshard.loader.volumes.boxes import FetchedBox, fetch_box, wanted_box
 from medshard.loader.volumes.options import VolumeOptions, layers_of
 from medshard.loader.volumes.plans import CropPlan, UnitDraws, counts_of_windows, draw_crop
 from medshard.loader.volumes.step import Crop, CropLayout, StepCrops
@@ -121,7 +121,7 @@ class VolumeCrops(Delivery):
         """The boxes of a crop, opened and checked against one another."""
         assert line.picture is not None
         shape, affine = line.picture.shape, first_reader.affine_ijk_to_ras
-        boxes: list[tuple[VolumeReader, Box] | None] = []
+        boxes: list[FetchedBox | None] = []
         first = 0
         for medium, count in zip(line.pictures, self.layout.slot_channels, strict=True):
             shown = any(plan.present[first : first + count])
@@ -131,12 +131,13 @@ class VolumeCrops(Delivery):
                 continue
             reader = first_reader if medium is line.picture else self._opened(medium)
             same_grid(medium.slot, shape, affine, medium.shape, reader.affine_ijk_to_ras, _RESAMPLE)
-            boxes.append((reader, wanted_box(reader, plan.geometry, self.options.renditions)) if shown else None)
+            wanted = wanted_box(reader, plan.geometry, self.options.renditions) if shown else None
+            boxes.append(fetch_box(reader, wanted) if wanted is not None else None)
         mask = None
         if line.mask is not None:
             reader = self._opened(line.mask)
             same_grid(line.mask.slot, shape, affine, line.mask.shape, reader.affine_ijk_to_ras, _RESAMPLE)
-            mask = (reader, wanted_box(reader, plan.geometry, None))
+            mask = fetch_box(reader, wanted_box(reader, plan.geometry, None))
         return Crop(plan, affine, boxes, mask)
 
     def _opened(self, medium: MediumLine) -> VolumeReader:

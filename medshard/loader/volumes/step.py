@@ -21,11 +21,10 @@ from medshard.loader.delivery import StepItems, StepPixels
 from medshard.loader.pixels import DTYPES
 from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
-from medshard.loader.volumes.boxes import Box, read_box
+from medshard.loader.volumes.boxes import Box, FetchedBox
 from medshard.loader.volumes.plans import CropPlan, seen_box
 from medshard.readers.base import Affine, Array
 from medshard.record.facts import RegionFact
-from medshard.volumes import VolumeReader
 
 __all__ = ["Crop", "CropLayout", "StepCrops"]
 
@@ -66,8 +65,8 @@ class Crop:
 
     plan: CropPlan
     affine: Affine | None
-    boxes: list[tuple[VolumeReader, Box] | None]
-    mask: tuple[VolumeReader, Box] | None
+    boxes: list[FetchedBox | None]
+    mask: FetchedBox | None
 
     def seen(self, region: RegionFact) -> tuple[float, ...]:
         """A 3D box of the volume in the crop: x0 y0 z0 x1 y1 z1, continuous, within it."""
@@ -169,11 +168,11 @@ class StepCrops(StepPixels):
         first, shown = 0, None
         for entry, count in zip(crop.boxes, self.layout.slot_channels, strict=True):
             if entry is not None:
-                reader, box = entry
+                box = entry.box
                 shown = shown or box
                 if (box.level, box.start_zyx, box.size_zyx) != (shown.level, shown.start_zyx, shown.size_zyx):
                     raise LoaderError("the channels of a volume have different pyramids; build the corpus again")
-                parts.append((first, read_box(reader, box)))
+                parts.append((first, entry.unpacked()))
             first += count
         if shown is None:
             return None, None
@@ -187,14 +186,13 @@ class StepCrops(StepPixels):
             together[begin : begin + len(voxels)] = voxels
         return shown, together
 
-    def _fill_mask(self, plan: CropPlan, found: tuple[VolumeReader, Box], slot: torch.Tensor) -> None:
-        reader, box = found
+    def _fill_mask(self, plan: CropPlan, found: FetchedBox, slot: torch.Tensor) -> None:
         with self.stats.timed("unpack"):
-            labels = read_box(reader, box)
+            labels = found.unpacked()
         if labels.dtype.kind not in "ui":
             raise LoaderError("the mask holds fractions, not labels; choose another slot for mask=")
         with self.stats.timed("sample"):
-            deliver_mask(box.geometry, labels, box.start_zyx, slot[: len(labels)].numpy())
+            deliver_mask(found.box.geometry, labels, found.box.start_zyx, slot[: len(labels)].numpy())
             slot[len(labels) :].zero_()
 
     def fields(self) -> dict[str, Any]:

@@ -247,9 +247,9 @@ def monai_cache(folder: Path, count: int, crop: tuple[int, ...]) -> Iterator[Any
 
     fixed, drawn = _monai_transforms(crop)
     files = [str(path) for path in sorted((folder / "nifti").glob("*.nii.gz"))[:count]]
-    return _monai(
-        monai.data.CacheDataset(files, monai.transforms.Compose([*fixed, *drawn]), num_workers=2, progress=False)
-    )
+    every = monai.transforms.Compose([*fixed, *drawn])
+    # The steps after the cache change nothing in place, so whole volumes need not be copied for each crop.
+    return _monai(monai.data.CacheDataset(files, every, num_workers=2, copy_cache=False, progress=False))
 
 
 def monai_persistent(folder: Path, count: int, crop: tuple[int, ...]) -> Iterator[Any]:
@@ -277,7 +277,7 @@ def torchio_queue(folder: Path, count: int, crop: tuple[int, ...]) -> Iterator[A
 
     files = sorted((folder / "nifti").glob("*.nii.gz"))[:count]
     subjects = [torchio.Subject(ct=torchio.ScalarImage(path)) for path in files]
-    fixed = torchio.RescaleIntensity((0, 1), in_min_max=(LOW, HIGH))
+    fixed = torchio.Compose([torchio.Clamp(LOW, HIGH), torchio.RescaleIntensity((0, 1), in_min_max=(LOW, HIGH))])
     flips = torchio.RandomFlip(axes=(0, 1, 2), flip_probability=0.5)
     dataset = torchio.SubjectsDataset(subjects * 1000, transform=fixed)
     sampler = torchio.UniformSampler(crop[::-1])

@@ -1,9 +1,9 @@
 """OME-Zarr (NGFF 0.1 to 0.5) and plain Zarr arrays, version 2 and 3: a folder, named by its metadata file.
 
 The spec lists ``zarr.json`` or, of version 2, ``.zattrs`` of a group and ``.zarray`` of an array; all else is read
-below that file's folder. Axes of NGFF have no anatomical direction, so spacing may be known and orientation never is. An axis
-without a unit has no spacing in millimetres. Of several levels the finest whose chunks are there is read, and the notes
-say which it was; a level without chunks is never taken for zeros.
+below that file's folder. Axes of NGFF have no anatomical direction, so spacing may be known and orientation never is.
+An axis without a unit has no spacing in millimetres. Of several levels the finest whose chunks are there is read, and
+the notes say which it was; a level without chunks is never taken for zeros.
 Source: OME-NGFF 0.4 and 0.5, "axes", "coordinateTransformations", "multiscales"; UDUNITS-2 names of lengths.
 """
 

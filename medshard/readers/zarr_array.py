@@ -28,6 +28,8 @@ __all__ = ["ZarrArray", "file_below", "json_below"]
 _MAX_CHUNKS = 2**17
 _MAX_JSON_BYTES = 2**24
 _MAX_AXES = 5
+_MAX_PATH = 1024
+_NO_SIGNS = frozenset("\\\0!")
 _FRAME_ROOM = 64
 _V2_DTYPE = re.compile(r"[<>|](?:[uif][1248]|b1)")
 _V3_DTYPE = re.compile(r"u?int(?:8|16|32|64)|float(?:16|32|64)|bool")
@@ -41,10 +43,7 @@ def file_below(blob: Blob, path: str) -> bytes | None:
         ReadError: the path leaves the folder, or the file cannot be read.
     """
     parts = path.split("/")
-    if (
-        any(part in ("", ".", "..") or "\\" in part or "\0" in part or "!" in part for part in parts)
-        or len(path) > 1024
-    ):
+    if len(path) > _MAX_PATH or any(part in ("", ".", "..") or not _NO_SIGNS.isdisjoint(part) for part in parts):
         raise ReadError("names an array by a path that leaves its folder", error_class="path_escape")
     if blob.beside is None:
         return None
@@ -299,7 +298,7 @@ def _decoded(files: dict[str, bytes], version: int) -> Array:
         raise MissingExtraError("Reading Zarr version 3", "zarr>=3", "zarr")
     try:
         stored = np.asarray(zarr.open_array(store=store, mode="r")[...])
-    except Exception as error:  # whatever a codec raises, whose text may quote the file
+    except Exception as error:  # noqa: BLE001 - whatever a codec raises, whose text may quote the file
         raise DecodeError(f"a chunk cannot be decoded ({type(error).__name__})") from None
     if stored.dtype.kind == "b":
         stored = stored.astype(np.uint8)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from medshard.errors import ReadError
 from medshard.readers import read_image, read_labels, read_volume
-from medshard.readers.base import Blob, Volume
+from medshard.readers.base import Blob, Mask, Volume
 from medshard.source.pattern import compile_pattern
 from medshard.source.root import DataRoot
 from medshard.volumes import write_volume
@@ -166,8 +166,6 @@ def test_an_absent_chunk_holds_the_fill_value_and_is_told(tmp_path: Path) -> Non
 
 
 def test_what_medshard_writes_and_its_label_images_are_read(tmp_path: Path) -> None:
-    from medshard.readers.base import Mask
-
     voxels, organs = grain(5, 40, 37), (grain(5, 40, 37, dtype="uint8") % 4).astype(np.uint8)
     affine = np.diag([0.5, 0.75, 3.0, 1.0])
     labels = {"organs": Mask(organs, (), affine)}

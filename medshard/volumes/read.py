@@ -182,11 +182,12 @@ class VolumeReader:
         level: int = 0,
         out: NDArray[np.float32] | None = None,
         executor: Executor | None = None,
+        fetched: FetchedChunks | None = None,
     ) -> NDArray[np.float32]:
         """A box of a level as float32: mapped, flipped and written once.
 
         Args:
-            start, size, level, executor: as for ``read_crop``.
+            start, size, level, executor, fetched: as for ``read_crop``.
             mapping: what stored values become.
             flip_zyx: axes that run the other way round.
             out: of ``size``, C-contiguous; made where it is None.
@@ -194,7 +195,7 @@ class VolumeReader:
         out = np.empty(size, np.float32) if out is None else out
         if out.shape != size or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise ValueError(f"out is C-contiguous float32 of shape {size}")
-        self._fill(out, start, level, mapping, flip_zyx, executor)
+        self._fill(out, start, level, mapping, flip_zyx, executor, fetched)
         return out
 
     def _fill(
@@ -205,7 +206,7 @@ class VolumeReader:
         mapping: Mapping | None,
         flip_zyx: tuple[bool, bool, bool],
         executor: Executor | None,
-        fetched: FetchedChunks | None = None,
+        fetched: FetchedChunks | None,
     ) -> None:
         layout, ends = self.layout(level), self._ends(start, out.shape, level)
         record = crop_record(out.shape[-3:], layout.inner[-3:], layout.dtype, mapping, flip_zyx)

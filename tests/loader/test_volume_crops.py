@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from mixed_tree import build, write_mixed_tree
 from phantoms import SEQUENCES, Brain, taken
 from torch.utils.data import DataLoader
 
@@ -314,3 +315,20 @@ def test_a_batch_has_different_volumes(tmp_path: Path) -> None:
 def test_what_cannot_be_is_refused_at_once(corpus: Corpus, options: dict[str, Any], message: str) -> None:
     with pytest.raises(LoaderError, match=message):
         loader(corpus, **options)
+
+
+def test_pictures_of_a_mixed_corpus_are_no_volumes(tmp_path: Path) -> None:
+    write_mixed_tree(tmp_path / "tree", each=1)
+    build(tmp_path / "tree", tmp_path / "corpus")
+    mixed = medshard.open(tmp_path / "corpus")
+    made = medshard.Loader(mixed, 4, by="sample", transform=[RandomCrop3D((4, 4, 4))], on_error="skip")
+    valid: dict[str, bool] = {}
+    for batch in made:
+        valid.update(zip(batch["key"], batch["valid"].tolist(), strict=True))
+    volumes = {s.key for s in mixed if any(medium.kind == "volume" and medium.present for medium in s.record.media)}
+    pictures = {s.key for s in mixed if any(medium.kind == "image" and medium.present for medium in s.record.media)}
+    assert volumes
+    assert pictures
+    assert all(valid[key] for key in volumes - pictures)
+    assert not any(valid[key] for key in pictures - volumes)
+    assert "crops in 3D are of volumes; leave it out" in made.stats()["failures"][0]["reason"]

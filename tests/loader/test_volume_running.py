@@ -51,7 +51,8 @@ def loader(folder: Path | str, batch: int = 2, **options: Any) -> medshard.Loade
 def spoil(folder: Path, copy: Path, key: str, slot: str) -> Path:
     """A copy of the corpus in which every chunk of one volume is damaged."""
     shutil.copytree(folder, copy)
-    volume = next(copy.rglob(f"volumes/{key}.{slot}.ome.zarr"))
+    where = f"{key}.flair.ome.zarr/labels/tumour" if slot == "tumour" else f"{key}.{slot}.ome.zarr"
+    volume = next(copy.rglob(f"volumes/{where}"))
     for path, offset, length in StoredChunks(volume).where.values():
         with open(path, "r+b") as file:
             file.seek(offset + length // 2)
@@ -64,7 +65,7 @@ def spoil(folder: Path, copy: Path, key: str, slot: str) -> Path:
 # -- damage ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("slot", ["t1", "flair"])
+@pytest.mark.parametrize("slot", ["t1", "flair", "tumour"])
 def test_a_damaged_volume_fails_its_crops_and_no_others(folder: Path, tmp_path: Path, slot: str) -> None:
     damaged = spoil(folder, tmp_path / "corpus", "brain-v2", slot)
     with pytest.raises(LoaderError, match=r"brain-v2 in .*\.tar cannot be delivered: .*damaged"):

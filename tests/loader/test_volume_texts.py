@@ -22,8 +22,8 @@ from medshard.families import FAMILIES
 from medshard.families.base import Delivered, render_blocks
 from medshard.loader.conversation import Box3D, ItemText
 from medshard.loader.selection import ItemLine, MediumLine, Part
+from medshard.loader.volumes.crop import Crop
 from medshard.loader.volumes.plans import CropPlan, UnitDraws, draw_crop
-from medshard.loader.volumes.step import Crop
 from medshard.record.conversation import Keeps, RegionBlock
 from medshard.record.facts import RegionFact
 from medshard.testing.reference_volume import reference_mask

@@ -6,10 +6,12 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medshard.augment.volume import VolumeGeometry
 from medshard.augment.volume.geometry import compose
 from medshard.readers.base import Array
+from medshard.volumes import Mapping
 from medshard.volumes.read import FetchedChunks, VolumeReader
 
 __all__ = ["Box", "FetchedBox", "fetch_box", "wanted_box"]
@@ -75,11 +77,29 @@ class FetchedBox:
     box: Box
     chunks: FetchedChunks | None
 
+    @property
+    def channels(self) -> int:
+        """Of the volume, or its times."""
+        return math.prod(self.reader.layout(self.box.level).shape[:-3])
+
     def unpacked(self) -> Array:
         """(C, z, y, x), a channel each for what comes before the axes of space."""
         start, size = _with_leading(self.reader, self.box)
         found = self.reader.read_crop(start, size, level=self.box.level, fetched=self.chunks)
         return found.reshape(-1, *self.box.size_zyx)
+
+    def write(self, out: NDArray[np.float32], mapping: Mapping, flip_zyx: tuple[bool, bool, bool]) -> None:
+        """Unpack into (C, z, y, x) float32, mapped and mirrored, in one pass."""
+        start, size = _with_leading(self.reader, self.box)
+        self.reader.read_values(
+            start,
+            size,
+            mapping,
+            flip_zyx=flip_zyx,
+            level=self.box.level,
+            out=out.reshape(size),
+            fetched=self.chunks,
+        )
 
 
 def fetch_box(reader: VolumeReader, box: Box) -> FetchedBox:

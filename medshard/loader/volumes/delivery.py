@@ -19,9 +19,10 @@ from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
 from medshard.loader.units import Units
 from medshard.loader.volumes.boxes import FetchedBox, fetch_box, wanted_box
+from medshard.loader.volumes.crop import Crop, CropLayout
 from medshard.loader.volumes.options import VolumeOptions, layers_of
 from medshard.loader.volumes.plans import CropPlan, UnitDraws, counts_of_windows, draw_crop
-from medshard.loader.volumes.step import Crop, CropLayout, StepCrops
+from medshard.loader.volumes.step import StepCrops
 from medshard.volumes import VolumeReader
 from medshard.volumes.foreground import Foreground
 

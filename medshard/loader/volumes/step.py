@@ -12,68 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medshard.augment.volume import deliver, deliver_mask
 from medshard.engine import BatchCancelled, Engine
-from medshard.errors import LoaderError, MedshardError
+from medshard.errors import MedshardError
 from medshard.families.base import Delivered
-from medshard.loader.conversation import Box3D
 from medshard.loader.delivery import StepItems, StepPixels
 from medshard.loader.pixels import DTYPES
 from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
-from medshard.loader.volumes.boxes import Box, FetchedBox
-from medshard.loader.volumes.plans import CropPlan, seen_box
-from medshard.readers.base import Affine, Array
-from medshard.record.facts import RegionFact
+from medshard.loader.volumes.crop import Crop, CropLayout
 
-__all__ = ["Crop", "CropLayout", "StepCrops"]
-
-
-@dataclass(frozen=True)
-class CropLayout:
-    """What every batch has.
-
-    Attributes:
-        size_zyx: of a crop.
-        slot_channels: channels of each slot of the image.
-        layers: of the mask; 0 for none.
-        dtype: of the image.
-        grid: whether crops are windows of a sliding grid.
-        patches_zyx: patches an axis, where some are masked.
-        views: crops of each item beside one another.
-        bent: whether crops may have an elastic displacement.
-    """
-
-    size_zyx: tuple[int, int, int]
-    slot_channels: tuple[int, ...]
-    layers: int
-    dtype: str
-    grid: bool
-    patches_zyx: tuple[int, int, int] | None
-    views: int
-    bent: bool
-
-    @property
-    def channels(self) -> int:
-        """Of the image."""
-        return sum(self.slot_channels)
-
-
-@dataclass
-class Crop:
-    """One crop: what is drawn, and where its voxels lie."""
-
-    plan: CropPlan
-    affine: Affine | None
-    boxes: list[FetchedBox | None]
-    mask: FetchedBox | None
-
-    def seen(self, region: RegionFact) -> tuple[float, ...]:
-        """A 3D box of the volume in the crop: x0 y0 z0 x1 y1 z1, continuous, within it."""
-        low, high = seen_box(self.plan.geometry, *Box3D.of(region).in_voxels(self.affine))
-        size = np.array(self.plan.geometry.size_zyx, np.float64)
-        edges = [np.clip(edge + 0.5, 0, size)[::-1] for edge in (low, high)]
-        return tuple(np.concatenate(edges).tolist())
+__all__ = ["StepCrops"]
 
 
 @dataclass
@@ -129,71 +77,28 @@ class StepCrops(StepPixels):
         """One crop and its mask, into their slots; zeros where there is none."""
         crop, image, mask = self.crops[place], self.image, self.mask
         assert image is not None
-        filled = mask_filled = False
+        written = mask_written = False
         try:
             if isinstance(crop, MedshardError):
                 raise crop
             if crop is not None and not self.stopped.is_set():
-                self._fill_image(crop, image[place])
-                filled = True
                 if crop.mask is not None and mask is not None:
-                    self._fill_mask(crop.plan, crop.mask, mask[place])
-                    mask_filled = True
+                    crop.write_mask(mask[place].numpy(), self.stats)
+                self._fill_image(crop, image[place])
+                written, mask_written = True, crop.mask is not None
         finally:
-            if not filled:
+            if not written:
                 image[place].zero_()
-            if mask is not None and not mask_filled:
+            if mask is not None and not mask_written:
                 mask[place].zero_()
 
     def _fill_image(self, crop: Crop, slot: torch.Tensor) -> None:
-        plan = crop.plan
-        with self.stats.timed("unpack"):
-            box, voxels = self._channels(crop)
-        with self.stats.timed("sample"):
-            own = slot.dtype == torch.float32
-            out = slot.numpy() if own else np.empty(tuple(slot.shape), np.float32)
-            if voxels is not None and box is not None:
-                deliver(box.geometry, plan.steps, voxels, box.start_zyx, out)
-            for channel, there in enumerate(plan.present):
-                if not there:
-                    out[channel] = 0
-            if slot.dtype == torch.uint8:
-                slot.copy_(torch.from_numpy(np.rint(out.clip(0, 1) * 255)))
-            elif not own:
-                slot.copy_(torch.from_numpy(out))
-
-    def _channels(self, crop: Crop) -> tuple[Box | None, Array | None]:
-        """The voxels of all channels, of one type; zeros for channels that are not there."""
-        parts: list[tuple[int, Array]] = []
-        first, shown = 0, None
-        for entry, count in zip(crop.boxes, self.layout.slot_channels, strict=True):
-            if entry is not None:
-                box = entry.box
-                shown = shown or box
-                if (box.level, box.start_zyx, box.size_zyx) != (shown.level, shown.start_zyx, shown.size_zyx):
-                    raise LoaderError("the channels of a volume have different pyramids; build the corpus again")
-                parts.append((first, entry.unpacked()))
-            first += count
-        if shown is None:
-            return None, None
-        if len(parts) == 1 and len(parts[0][1]) == self.layout.channels:
-            return shown, parts[0][1]
-        dtype = np.result_type(*(voxels.dtype for _, voxels in parts))
-        if dtype.name in ("int64", "uint64", "float64"):
-            dtype = np.dtype(np.float32)
-        together = np.zeros((self.layout.channels, *shown.size_zyx), dtype)
-        for begin, voxels in parts:
-            together[begin : begin + len(voxels)] = voxels
-        return shown, together
-
-    def _fill_mask(self, plan: CropPlan, found: FetchedBox, slot: torch.Tensor) -> None:
-        with self.stats.timed("unpack"):
-            labels = found.unpacked()
-        if labels.dtype.kind not in "ui":
-            raise LoaderError("the mask holds fractions, not labels; choose another slot for mask=")
-        with self.stats.timed("sample"):
-            deliver_mask(found.box.geometry, labels, found.box.start_zyx, slot[: len(labels)].numpy())
-            slot[len(labels) :].zero_()
+        if slot.dtype == torch.float32:
+            crop.write_image(self.layout, slot.numpy(), self.stats)
+            return
+        out = np.empty(tuple(slot.shape), np.float32)
+        crop.write_image(self.layout, out, self.stats)
+        slot.copy_(torch.from_numpy(np.rint(out.clip(0, 1) * 255) if slot.dtype == torch.uint8 else out))
 
     def fields(self) -> dict[str, Any]:
         layout, items = self.layout, len(self.items.lines)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from volume_folder import NAME, grain, reader, write
+from volume_folder import NAME, grain, reader, shards_of, write
 
 from medshard.engine import crc32c
 from medshard.errors import CorpusError, MedshardError
@@ -45,8 +45,9 @@ def test_every_cut_is_told(small: tuple[Path, bytes]) -> None:
 @pytest.mark.parametrize("path", ["zarr.json", "0/zarr.json", "0/c/0/0/0", "0/c/0/0/1"])
 def test_a_missing_file_is_told_also_one_that_holds_nothing(tmp_path: Path, path: str) -> None:
     voxels = grain(2, 2, 300)
-    voxels[..., 256:] = 0
-    write(tmp_path, voxels)
+    voxels[..., 160:] = 0
+    with shards_of(5, 2 * 2 * 32 * 2):
+        write(tmp_path, voxels)
     (tmp_path / NAME / path).unlink()
     with pytest.raises(CorpusError, match="is not there"):
         reader(tmp_path).read()

@@ -13,11 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from volume_folder import DTYPES, NAME, OBLIQUE, grain, reader, write
+from volume_folder import DTYPES, NAME, OBLIQUE, grain, reader, shards_of, write
 
 from medshard.engine import crc32c
 from medshard.readers.base import Mask
+from medshard.volumes.layout import layout_for
 
+ROOT = Path(__file__).resolve().parents[2]
 zarr = pytest.importorskip("zarr", minversion="3")
 
 
@@ -109,15 +111,14 @@ def test_every_level_is_the_mean_of_the_one_before(
         scale, *shift = dataset["coordinateTransformations"]
         np.testing.assert_allclose(scale["scale"], np.array(spacing_kji) * product)
         # the centre of a coarse voxel is the mean of the centres of its block
-        translation = shift[0]["translation"] if shift else [0, 0, 0]
-        np.testing.assert_allclose(translation, (product - 1) / 2 * spacing_kji)
+        np.testing.assert_allclose(shift[0]["translation"], [5, -4, 3] + (product - 1) / 2 * spacing_kji)
 
 
 def test_leading_axes_are_not_halved(tmp_path: Path) -> None:
     voxels = grain(3, 5, 70, 66)
     write(tmp_path, voxels, axes="CZYX")
     np.testing.assert_array_equal(opened(tmp_path)["1"][:], means(voxels, (1, 1, 2, 2)))
-    assert opened(tmp_path)["0"].shards == (1, 5, 96, 96)
+    assert opened(tmp_path)["0"].shards == (3, 5, 96, 96)
     assert opened(tmp_path)["0"].chunks == (1, 5, 32, 32)
 
 
@@ -245,16 +246,66 @@ def test_the_tree_holds_nothing_that_the_entry_does_not_name(tmp_path: Path) -> 
 def test_empty_blocks_take_no_room_and_empty_shards_are_still_there(tmp_path: Path) -> None:
     voxels = np.zeros((32, 32, 300), np.int16)
     voxels[5, 6, 70] = 9
-    entry = write(tmp_path, voxels)
+    with shards_of(5):
+        entry = write(tmp_path, voxels)
     first, second = (tmp_path / NAME / f"0/c/0/0/{place}" for place in (0, 1))
     for path, held in ((first, [2]), (second, [])):
         data = path.read_bytes()
-        table = np.frombuffer(data[-(8 * 16 + 4) : -4], "<u8").reshape(8, 2)
-        assert crc32c(data[-(8 * 16 + 4) : -4]) == int.from_bytes(data[-4:], "little")
-        assert [place for place in range(8) if table[place, 0] != 2**64 - 1] == held
-        assert len(data) == 8 * 16 + 4 + sum(int(table[place, 1]) for place in held)
+        table = np.frombuffer(data[-(5 * 16 + 4) : -4], "<u8").reshape(5, 2)
+        assert crc32c(data[-(5 * 16 + 4) : -4]) == int.from_bytes(data[-4:], "little")
+        assert [place for place in range(5) if table[place, 0] != 2**64 - 1] == held
+        assert len(data) == 5 * 16 + 4 + sum(int(table[place, 1]) for place in held)
     np.testing.assert_array_equal(opened(tmp_path)["0"][:], voxels)
-    assert entry.files["0/c/0/0/1"] == 8 * 16 + 4
+    assert entry.files["0/c/0/0/1"] == 5 * 16 + 4
+
+
+def test_a_level_is_one_shard_up_to_a_gibibyte() -> None:
+    def grid(*shape: int, dtype: str = "int16", axes: str = "tczyx") -> tuple[int, ...]:
+        return layout_for(shape, np.dtype(dtype), tuple(axes[-len(shape) :])).shards
+
+    assert grid(200, 512, 512) == grid(2048, 512, 512) == (1, 1, 1)
+    assert grid(2100, 512, 512) == (2, 1, 1)
+    assert grid(2048, 2048, 512, dtype="float32") == (4, 2, 1)
+    assert grid(4, 300, 512, 512) == (1, 1, 1, 1)
+    assert grid(40, 300, 512, 512) == (8, 1, 1, 1)
+    assert grid(40, 3, 300, 512, 512) == (20, 1, 1, 1, 1)
+    assert grid(200_000, 2, 2, 2) == (4, 1, 1, 1)  # the index has its own bound
+
+
+@pytest.mark.parametrize(("axes", "shape"), [("ZYX", (200, 140, 250)), ("CZYX", (3, 40, 130, 70)), ("TZYX", (2, 40, 40, 40))])
+def test_chunks_lie_in_beams(tmp_path: Path, axes: str, shape: tuple[int, ...]) -> None:
+    """In the file, offsets ascend by time, beam of 3 x 3, x, y, z, channel."""
+    write(tmp_path, grain(*shape), axes=axes)
+    layout = reader(tmp_path).layout()
+    data = (tmp_path / NAME / "0" / layout.shard_path((0,) * len(shape))).read_bytes()
+    table = np.frombuffer(data[-layout.index_bytes : -4], "<u8").reshape(*layout.inner_per_shard, 2)
+
+    def rank(place: tuple[int, ...]) -> tuple[int, ...]:
+        *leading, z, y, x = place
+        beam = (z // 3, y // 3, x, y, z)
+        return (*leading, *beam) if axes[0] == "T" else (*beam, *leading)
+
+    places = sorted(np.ndindex(layout.inner_per_shard), key=rank)
+    end = 0
+    for place in places:
+        assert table[place][0] == end
+        end += int(table[place][1])
+    assert end == len(data) - layout.index_bytes
+
+
+def test_writing_holds_little_beside_the_voxels(tmp_path: Path) -> None:
+    """128 MiB of voxels; neither a shard nor float64 sums of a volume are ever whole in memory."""
+    script = (
+        'import sys, resource; sys.path[:0] = ["tests/volumes"]; from pathlib import Path; from volume_folder import *\n'
+        "voxels = np.tile(grain(16, 64, 64), (16, 8, 8)); voxels = np.ascontiguousarray(voxels)\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "write(Path(sys.argv[1]), voxels)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert int(told.stdout) < 60 * 1024, told.stdout
 
 
 def test_equal_volumes_give_equal_bytes_in_any_process(tmp_path: Path) -> None:
@@ -265,9 +316,8 @@ def test_equal_volumes_give_equal_bytes_in_any_process(tmp_path: Path) -> None:
         "print(write(Path(sys.argv[1]), grain(3, 70, 70), affine=OBLIQUE).sha256)"
     )
     (tmp_path / "b").mkdir()
-    root = Path(__file__).resolve().parents[2]
     told = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "b")], capture_output=True, text=True, check=True, cwd=root
+        [sys.executable, "-c", script, str(tmp_path / "b")], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert told.stdout.strip() == entry.sha256
     for path in entry.files:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medshard.readers.base import Mask, Volume
-from medshard.storage.base import Bytes
+from medshard.storage.base import Bytes, Entry
 from medshard.storage.local import LocalStorage
 from medshard.volumes import VolumeEntry, VolumeReader, write_volume
 
@@ -45,23 +47,46 @@ def reader(root: Path, below: str = "") -> VolumeReader:
     return VolumeReader(LocalStorage(root), NAME + below)
 
 
-class CountingStorage(LocalStorage):
-    """Remembers every range that is read."""
+@contextmanager
+def shards_of(chunks: int, chunk_bytes: int = 32**3 * 2) -> Iterator[None]:
+    """What is written meanwhile has shards of so many chunks."""
+    with patch("medshard.volumes.layout._SHARD_BYTES", chunks * chunk_bytes):
+        yield
+
+
+class FarStorage:
+    """A folder as if it lay far away, which remembers what is asked for: (path, start, length)."""
 
     def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.ranges: list[tuple[str, int, int]] = []
+        self.near, self.url = LocalStorage(root), f"far://{root}"
+        self.requests: list[tuple[str, int, int]] = []
+
+    def open(self) -> None:
+        self.near.open()
+
+    def size(self, path: str) -> int:
+        self.requests.append((path, 0, 0))
+        return self.near.size(path)
+
+    def exists(self, path: str) -> bool:
+        return self.near.exists(path)
 
     def read(self, path: str, start: int = 0, length: int | None = None) -> Bytes:
-        data = super().read(path, start, length)
-        self.ranges.append((path, start, len(data)))
+        data = self.near.read(path, start, length)
+        self.requests.append((path, start, len(data)))
         return data
 
     def read_ranges(self, path: str, ranges: Sequence[tuple[int, int]]) -> list[Bytes]:
-        self.ranges += [(path, start, length) for start, length in ranges]
-        return super().read_ranges(path, ranges)
+        self.requests += [(path, start, length) for start, length in ranges]
+        return [self.near.read(path, start, length) for start, length in ranges]
+
+    def child(self, prefix: str) -> FarStorage:
+        return FarStorage(Path(self.near.url) / prefix)
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        return self.near.list(prefix)
 
     def taken(self) -> list[tuple[str, int, int]]:
-        """What was read since the last call, without metadata."""
-        ranges, self.ranges = [entry for entry in self.ranges if not entry[0].endswith(".json")], []
-        return ranges
+        """What was asked for since the last call."""
+        requests, self.requests = self.requests, []
+        return requests

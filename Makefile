@@ -12,10 +12,10 @@ NATIVE := CMakeLists.txt setup.py pyproject.toml $(shell find csrc -type f)
 
 help:
 	@echo "make setup   .venv with medshard (.venv/bin/medshard), system packages, the native extension"
-	@echo "make demo    convert four small datasets and stream them for two epochs"
+	@echo "make demo    convert five small datasets and stream them for two epochs"
 	@echo "make test    lint, types, all tests"
 	@echo "make lint    ruff, mypy --strict, clang-format"
-	@echo "make sanitize  the engine as a C++ program under address, undefined-behaviour and thread sanitizers"
+	@echo "make sanitize  the engine as C++ programs under address, undefined-behaviour and thread sanitizers"
 	@echo "make fuzz SECONDS=30  every decoder on damaged streams; DATA=FOLDER adds real files to start from"
 	@echo "make wheel   a self-contained wheel in dist/, tried in a fresh environment"
 	@echo "make bench   benchmarks, peers side by side, in .venv-bench (about 4 GB)"
@@ -69,7 +69,7 @@ test: lint
 	$(BIN)/python -m pytest
 	$(MAKE) sanitize fuzz
 
-# Without Python, in build folders of their own. The engine's program under each sanitizer; then the fuzz targets, two at
+# Without Python, in build folders of their own. The engine's programs under each sanitizer; then the fuzz targets, two at
 # a time, which first run through their seeds. An input that ends one is left in build/fuzz/found.
 SECONDS ?= 30
 DATA ?=
@@ -82,8 +82,8 @@ sanitize: setup
 	$(CMAKE) --build build/address --parallel $$(nproc) >>build/address.log || { cat build/address.log; exit 1; }
 	$(PLAIN) -B build/thread -DMEDSHARD_TESTS=ON -DMEDSHARD_SANITIZE=thread >build/thread.log
 	$(CMAKE) --build build/thread --parallel $$(nproc) >>build/thread.log || { cat build/thread.log; exit 1; }
-	@echo "address, undefined behaviour:" && build/address/run_pipeline
-	@echo "threads:" && TSAN_OPTIONS=halt_on_error=1 build/thread/run_pipeline
+	@echo "address, undefined behaviour:" && build/address/run_pipeline && build/address/run_volume
+	@echo "threads:" && export TSAN_OPTIONS=halt_on_error=1 && build/thread/run_pipeline && build/thread/run_volume
 
 fuzz: setup
 	@mkdir -p build

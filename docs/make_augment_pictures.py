@@ -3,13 +3,15 @@
     python docs/make_augment_pictures.py
 
 Each picture has the crop without the operation on the left and with it on the right, both through the native engine.
-The pictures are a CT slice that the pydicom package carries, and a painted section of stained tissue. A new operation
+The pictures are a CT slice that the pydicom package carries, a painted section of stained tissue, and for what makes
+pictures of volumes a painted torso, on the left its middle plane as it is stored. A new operation
 appears by itself once it has an example in medshard/testing/operation_examples.py.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 import re
 from pathlib import Path
 from typing import IO
@@ -19,19 +21,30 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from medshard import augment
-from medshard.augment import Operation, Resize, Window
+from medshard.augment import Letterbox, Operation, Resize, TakeSlice, Window
+from medshard.augment.planes import Planes
 from medshard.augment.spatial import Spatial
 from medshard.augment.views import output_size
 from medshard.testing.operation_examples import EXAMPLES
 from medshard.testing.operation_paths import OperationPath, operation_paths
-from medshard.testing.preview import preview
+from medshard.testing.preview import preview, preview_volume
+from medshard.testing.synthetic.torso import paint_torso
 
 DOCS = Path(__file__).resolve().parent
 PAGE, PICTURES = DOCS / "augment.md", DOCS / "pictures" / "augment"
 BEGIN, END = "<!-- operations -->\n", "<!-- end of operations -->\n"
 
 EDGE, GAP = 160, 6
-ON_CT = ("Window", "PercentileNormalize", "ZScoreNormalize", "Normalize", "CLAHE", "RandomGamma", "GaussianNoise")
+ON_CT = (
+    "Window",
+    "MultiWindow",
+    "PercentileNormalize",
+    "ZScoreNormalize",
+    "Normalize",
+    "CLAHE",
+    "RandomGamma",
+    "GaussianNoise",
+)
 STAGES = {
     "volume": "Volume: what is read",
     "geometry": "Geometry: where pixels lie",
@@ -77,11 +90,27 @@ def shown(values: NDArray[np.float32], role: str) -> NDArray[np.uint8]:
     return np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8).transpose(1, 2, 0)
 
 
-def draw(operation: Operation) -> Image.Image | None:
-    """Without and with the operation, side by side; None for what has no pixels."""
+def draw_planes(operation: Planes) -> Image.Image:
+    """The middle plane as it is stored, and what the operation makes of the volume; several pictures as tiles."""
+    torso = paint_torso()
+
+    def seen(take: Planes, edge: int) -> NDArray[np.uint8]:
+        made, _ = preview_volume(
+            torso.voxels, torso.affine_ijk_to_ras, [take, Letterbox((edge, edge)), Window(-1000, 600)]
+        )
+        pictures = [shown(picture, "") for picture in made]
+        across = math.isqrt(len(pictures) - 1) + 1
+        rows = [np.concatenate(pictures[row : row + across], 1) for row in range(0, len(pictures), across)]
+        return np.concatenate(rows, 0)
+
+    return _beside(seen(TakeSlice(), EDGE), seen(operation, EDGE // 2 if operation.several else EDGE))
+
+
+def draw(operation: Operation) -> Image.Image:
+    """Without and with the operation, side by side."""
     name = type(operation).__name__
-    if operation.stage == "volume":
-        return None
+    if isinstance(operation, Planes):
+        return draw_planes(operation)
     on_ct = name in ON_CT
     picture: NDArray[np.generic] = ct_slice() if on_ct else section()
     sized = isinstance(operation, Spatial) and (operation.resamples or output_size([operation]) is not None)
@@ -90,7 +119,10 @@ def draw(operation: Operation) -> Image.Image | None:
     maps = getattr(operation, "role", "") == "maps"
     without = shown(preview(picture, [Resize((EDGE, EDGE)), *window]), "")
     after = preview(picture, [*begin, *([] if maps else window), operation])
-    with_it = shown(after, getattr(operation, "role", ""))
+    return _beside(without, shown(after, getattr(operation, "role", "")))
+
+
+def _beside(without: NDArray[np.uint8], with_it: NDArray[np.uint8]) -> Image.Image:
     both = Image.new("RGB", (2 * EDGE + GAP, EDGE), "white")
     both.paste(Image.fromarray(without), (0, 0))
     both.paste(Image.fromarray(with_it), (EDGE + GAP, 0))
@@ -136,9 +168,8 @@ def listing() -> str:
         arguments = path.arguments.replace("(0.75, 1.3333333333333333)", "(3/4, 4/3)")
         parts.append(f"### {path.name}\n\n`{path.name}{arguments}`\n\n{described(getattr(augment, path.name))}")
         parts.append(rules(path))
-        if path.stage != "volume":
-            given = repr(operation).replace("(0.75, 1.3333333333333333)", "(3/4, 4/3)")
-            parts.append(f"![{path.name}](pictures/augment/{path.name}.jpg)\n\n`{given}`")
+        given = repr(operation).replace("(0.75, 1.3333333333333333)", "(3/4, 4/3)")
+        parts.append(f"![{path.name}](pictures/augment/{path.name}.jpg)\n\n`{given}`")
     return "\n\n".join(parts) + "\n"
 
 
@@ -146,9 +177,7 @@ def main() -> None:
     """Draw all pictures and write the list."""
     PICTURES.mkdir(parents=True, exist_ok=True)
     for operation in EXAMPLES:
-        both = draw(operation)
-        if both is not None:
-            save(both, PICTURES / f"{type(operation).__name__}.jpg")
+        save(draw(operation), PICTURES / f"{type(operation).__name__}.jpg")
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     PAGE.write_text(before + BEGIN + "\n" + listing() + "\n" + END + after, encoding="utf-8")

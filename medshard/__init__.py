@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from medshard.corpus.corpus import Corpus
     from medshard.corpus.corpus import open_corpus as open
     from medshard.loader.loader import Loader
+    from medshard.loader.volumes.stitch import WindowStitcher
 
-__all__ = ["Corpus", "Loader", "__version__", "open"]
+__all__ = ["Corpus", "Loader", "WindowStitcher", "__version__", "open"]
 
 _LAZY = {
     "Corpus": ("medshard.corpus.corpus", "Corpus"),
     "Loader": ("medshard.loader.loader", "Loader"),
+    "WindowStitcher": ("medshard.loader.volumes.stitch", "WindowStitcher"),
     "open": ("medshard.corpus.corpus", "open_corpus"),
 }
 

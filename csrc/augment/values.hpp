@@ -22,6 +22,9 @@ struct ValueKernels {
   // v = (v to 0..1) ** exponent.
   void (*power)(float* values, std::size_t count, float exponent);
 
+  // v = v * e ** exponents, of exponents within -80 to 80.
+  void (*times_exp)(float* values, const float* exponents, std::size_t count);
+
   // v = 1 - v where v >= threshold.
   void (*solarize)(float* values, std::size_t count, float threshold);
 

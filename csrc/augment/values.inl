@@ -27,6 +27,10 @@ inline void power(float* __restrict values, std::size_t count, float exponent) {
   }
 }
 
+inline void times_exp(float* __restrict values, const float* __restrict exponents, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) values[i] *= exp2_of(exponents[i] * 1.4426950408889634f);
+}
+
 inline void solarize(float* __restrict values, std::size_t count, float threshold) {
   for (std::size_t i = 0; i < count; ++i) {
     const float value = values[i];
@@ -150,8 +154,8 @@ inline double sum_of_squares(const float* values, std::size_t count, double cent
 }
 
 inline const ValueKernels& table() {
-  static const ValueKernels kernels = {scale,        normalize, blend,         power,         solarize,
-                                       posterize,    luma,      turn_hue,      mix_densities, add_noise,
-                                       weighted_sum, sum,       sum_of_squares};
+  static const ValueKernels kernels = {scale,     normalize,    blend, power,         times_exp,
+                                       solarize,  posterize,    luma,  turn_hue,      mix_densities,
+                                       add_noise, weighted_sum, sum,   sum_of_squares};
   return kernels;
 }

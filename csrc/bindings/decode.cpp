@@ -6,6 +6,7 @@
 #include "bindings/buffer.hpp"
 #include "bindings/module.hpp"
 #include "decode/image.hpp"
+#include "decode/inflate.hpp"
 #include "decode/jpeg/indexed.hpp"
 
 namespace nb = nanobind;
@@ -99,6 +100,22 @@ nb::bytes encode_png(nb::ndarray<nb::c_contig, nb::device::cpu, nb::ro> array, i
   return nb::bytes(encoded.data(), encoded.size());
 }
 
+// The bytes as a numpy array that owns them; None when there are more than `limit`.
+nb::object inflate(nb::handle data, bool gzip, std::uint64_t limit, std::uint64_t expected) {
+  Buffer buffer(data);
+  decode::Inflated inflated;
+  {
+    nb::gil_scoped_release release;
+    inflated = decode::inflate(buffer.data(), buffer.size(),
+                               gzip ? decode::Wrapping::kGzip : decode::Wrapping::kZlib, limit, expected);
+  }
+  if (!inflated.bytes) return nb::none();
+  const std::size_t shape[1] = {inflated.size};
+  std::uint8_t* bytes = inflated.bytes.release();
+  nb::capsule owner(bytes, [](void* p) noexcept { std::free(p); });
+  return nb::cast(nb::ndarray<nb::numpy, std::uint8_t>(bytes, 1, shape, owner));
+}
+
 }  // namespace
 
 void bind_decode(nb::module_& m) {
@@ -107,6 +124,7 @@ void bind_decode(nb::module_& m) {
   m.def("decode_part", &decode_part, nb::arg("data"), nb::arg("reduce"), nb::arg("region"), nb::arg("colour"),
         nb::arg("own"), nb::arg("max_pixels"));
   m.def("index_jpeg", &index_jpeg, nb::arg("data"), nb::arg("parts"), nb::arg("max_pixels"));
+  m.def("inflate", &inflate, nb::arg("data"), nb::arg("gzip"), nb::arg("limit"), nb::arg("expected"));
   m.def("encode_png", &encode_png, nb::arg("array"), nb::arg("level"), nb::arg("strip_rows"));
 }
 

@@ -23,4 +23,5 @@ NB_MODULE(_engine, m) {
   medshard::bindings::bind_dicom(m);
   medshard::bindings::bind_engine(m);
   medshard::bindings::bind_volume(m);
+  medshard::bindings::bind_volume_sampling(m);
 }

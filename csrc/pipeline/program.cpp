@@ -133,6 +133,14 @@ void gaussian_blur(const Work& work) {
                 work.scratch.neighbourhood);
 }
 
+// The job's own mapping and that of each channel are one.
+void multi_window(const Work& work, const Job& job) {
+  for (int c = 0; c < work.picture.channels; ++c) {
+    const float scale = work.p[2 * c], bias = work.p[2 * c + 1];
+    work.kernels.scale(work.picture.plane(c), work.pixels, job.scale * scale, job.bias * scale + bias, true);
+  }
+}
+
 void apply(const Work& work, const Step& step, const Job& job) {
   const float* p = work.p;
   switch (step.kind) {
@@ -172,6 +180,8 @@ void apply(const Work& work, const Step& step, const Job& job) {
                                      static_cast<int>(p[2]), work.scratch.neighbourhood);
     case StepKind::jpeg:
       return augment::compress(work.picture, static_cast<int>(p[0]), work.scratch.neighbourhood);
+    case StepKind::multi_window:
+      return multi_window(work, job);
   }
 }
 
@@ -196,6 +206,7 @@ const std::vector<StepFeature>& step_features() {
       {"sharpness", true},
       {"clahe", false},
       {"jpeg", false},
+      {"multi_window", true},
   };
   return features;
 }
@@ -209,6 +220,7 @@ bool tells_channels_apart(const Step& step, const float* p) {
       return p[0] != p[1] || p[0] != p[2] || p[3] != p[4] || p[3] != p[5];
     case StepKind::gaussian_noise:
     case StepKind::stain_jitter:
+    case StepKind::multi_window:
       return true;
     case StepKind::erase:
       return p[0] != p[1] || p[0] != p[2];

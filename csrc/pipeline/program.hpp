@@ -32,8 +32,9 @@ enum class StepKind : std::int32_t {
   sharpness,             // factor
   clahe,                 // clip limit, tiles down, tiles across
   jpeg,                  // quality
+  multi_window,          // scale and bias of each of the three channels, of values after the job's
 };
-constexpr int kStepKinds = static_cast<int>(StepKind::jpeg) + 1;
+constexpr int kStepKinds = static_cast<int>(StepKind::multi_window) + 1;
 
 // One step: its parameters are `params[first]` to `params[first + count]` of each job. `place` is that in the
 // user's list; it keeps the noise of two steps apart.

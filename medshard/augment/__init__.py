@@ -4,12 +4,13 @@ Names and arguments are torchvision's (``torchvision.transforms.v2``) where they
 """
 
 from medshard.augment.color import ColorJitter, RandomGrayscale, RandomStainJitter
-from medshard.augment.coordinates import to_delivered, to_source
+from medshard.augment.coordinates import from_voxels, to_delivered, to_source, to_voxels
 from medshard.augment.crops import CenterCrop, MultiCrop, Pad, RandomCrop, RandomResizedCrop
 from medshard.augment.elastic import Elastic
 from medshard.augment.erasing import RandomErasing
 from medshard.augment.neighbourhood import CLAHE, JPEG, GaussianBlur, RandomAdjustSharpness
-from medshard.augment.operations import Operation, TakeSlice
+from medshard.augment.operations import Operation
+from medshard.augment.planes import Montage, TakeSlab, TakeSlice, TakeSlices
 from medshard.augment.pointwise import (
     GaussianNoise,
     Normalize,
@@ -25,6 +26,7 @@ from medshard.augment.resizes import Letterbox, Resize
 from medshard.augment.stages import Compiled, compile_operations
 from medshard.augment.turns import RandomHorizontalFlip, RandomRot90, RandomVerticalFlip, Rot90
 from medshard.augment.warps import ElasticTransform, RandomAffine, RandomRotation
+from medshard.augment.windows import MultiWindow
 
 __all__ = [
     "CLAHE",
@@ -37,7 +39,9 @@ __all__ = [
     "GaussianBlur",
     "GaussianNoise",
     "Letterbox",
+    "Montage",
     "MultiCrop",
+    "MultiWindow",
     "Normalize",
     "Operation",
     "Pad",
@@ -59,10 +63,14 @@ __all__ = [
     "RandomVerticalFlip",
     "Resize",
     "Rot90",
+    "TakeSlab",
     "TakeSlice",
+    "TakeSlices",
     "Window",
     "ZScoreNormalize",
     "compile_operations",
+    "from_voxels",
     "to_delivered",
     "to_source",
+    "to_voxels",
 ]

@@ -1,4 +1,4 @@
-"""Points between the stored picture and the delivered one, from what a batch carries."""
+"""Points between the stored picture, or the volume that it shows, and the delivered one, from what a batch carries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from medshard.augment.elastic import Elastic
 from medshard.augment.frames import inverted
 
-__all__ = ["to_delivered", "to_source"]
+__all__ = ["from_voxels", "to_delivered", "to_source", "to_voxels"]
 
 
 def to_source(points_xy: Any, geometry: Any, elastic: Elastic | None = None) -> NDArray[np.float64]:
@@ -39,3 +39,33 @@ def to_delivered(points_xy: Any, geometry: Any, elastic: Elastic | None = None) 
         return elastic.to_delivered(np.asarray(points_xy, np.float64))
     matrix = np.asarray(geometry, np.float64)
     return np.asarray(np.asarray(points_xy, np.float64) @ matrix[:, :2].T + matrix[:, 2], np.float64)
+
+
+def to_voxels(
+    points_xy: Any, voxels_from_picture: Any, geometry: Any, elastic: Elastic | None = None
+) -> NDArray[np.float64]:
+    """Where delivered points lie in the volume, on the plane that is shown; of a slab, on its middle plane.
+
+    Args:
+        points_xy, geometry, elastic: as for ``to_source``.
+        voxels_from_picture: (3, 4), of the picture or tile, from ``batch["voxels_from_picture"]``.
+
+    Returns:
+        (..., 3) float64, voxel indices z y x; whole numbers are centres.
+    """
+    matrix = np.asarray(voxels_from_picture, np.float64)
+    picture = to_source(points_xy, geometry, elastic)
+    return np.asarray(picture @ matrix[:, :2].T + matrix[:, 3], np.float64)
+
+
+def from_voxels(
+    points_zyx: Any, voxels_from_picture: Any, geometry: Any, elastic: Elastic | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Where voxels are seen in the delivered picture: the inverse of ``to_voxels``.
+
+    Returns:
+        points_xy (..., 2), and (...) how many planes each lies behind the one that is shown, in the order of planes.
+    """
+    matrix = np.asarray(voxels_from_picture, np.float64)
+    picture = (np.asarray(points_zyx, np.float64) - matrix[:, 3]) @ np.linalg.inv(matrix[:, :3]).T
+    return to_delivered(picture[..., :2], geometry, elastic), np.asarray(picture[..., 2], np.float64)

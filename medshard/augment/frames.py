@@ -35,12 +35,16 @@ def inverted(matrix: Floats) -> Floats:
 class Frames:
     """One frame a picture.
 
+    Args:
+        height, width: (n,) stored pixels.
+        square_hw: (n, 2) pixels that operations see instead, as when pixels are made square; no sampling of their own.
+
     Attributes:
         height, width: (n,) pixels of each frame.
         window, real: (n, 4) x0 y0 x1 y1 along the stored axes, in whole units: what the frame shows, and where there
             are pixels; the border makes the rest.
-        unit, origin: (n, 2) stored pixels a unit, and where unit 0 lies, x and y: a unit is a stored pixel, or a pixel
-            after resizing.
+        unit, origin: (n, 2) stored pixels a unit, and where unit 0 lies, x and y: a unit is a stored pixel, a pixel
+            made square, or a pixel after resizing.
         bounds, extent: (n, 4) stored pixels that the antialiasing filter may read, and those that count, with what was
             padded; None until something is resampled.
         flip: (n, 2) whether the frame runs against the stored x and y.
@@ -50,12 +54,14 @@ class Frames:
         plane: (n, 2, 3) from that plane to stored points; None without a displacement.
     """
 
-    def __init__(self, height: Ints, width: Ints) -> None:
+    def __init__(self, height: Ints, width: Ints, square_hw: Ints | None = None) -> None:
         zero = np.zeros(len(height))
-        self.height, self.width = height.astype(np.float64), width.astype(np.float64)
+        size_hw = np.stack([height, width], 1)
+        square_hw = size_hw if square_hw is None else square_hw
+        self.height, self.width = square_hw.T.astype(np.float64)
         self.window = np.stack([zero, zero, self.width, self.height], 1)
         self.real = self.window
-        self.unit: Floats = np.ones((len(height), 2))
+        self.unit: Floats = (size_hw / square_hw)[:, ::-1]
         self.origin: Floats = np.zeros((len(height), 2))
         self.bounds: Floats | None = None
         self.extent: Floats | None = None
@@ -100,8 +106,8 @@ class Frames:
             if self.transposed is not None:
                 wide, high = np.where(self.transposed, height, width), np.where(self.transposed, width, height)
             size = np.stack([wide, high], 1)
-            self.origin = self.window[:, :2]
-            self.unit = (self.window[:, 2:] - self.window[:, :2]) / size
+            self.origin = self.origin + self.unit * self.window[:, :2]
+            self.unit = self.unit * (self.window[:, 2:] - self.window[:, :2]) / size
             self.window = np.concatenate([np.zeros_like(size), size], 1)
             self.real, self.padded = self.window, False
         self.height, self.width = height, width
@@ -190,7 +196,16 @@ class Frames:
         if self.bounds is None:
             real, window = self.real, self.window
             inside: Flags = np.all((real[:, :2] <= window[:, :2]) & (real[:, 2:] >= window[:, 2:]), axis=1)
-            self.bounds, self.extent = np.where(inside[:, None], window, real), window
+            self.bounds, self.extent = (
+                self._whole_pixels(window_or_real)
+                for window_or_real in (np.where(inside[:, None], window, real), window)
+            )
+
+    def _whole_pixels(self, units: Floats) -> Floats:
+        """Stored pixels that a window of units touches."""
+        slack = 1e-6  # a whole number that rounding puts just beside itself stays that number
+        low = np.floor(self.origin + self.unit * units[:, :2] + slack)
+        return np.concatenate([low, np.ceil(self.origin + self.unit * units[:, 2:] - slack)], 1)
 
     def frozen(self) -> tuple[Floats, Floats]:
         """``bounds`` and ``extent``, of frames that were not resampled too."""

@@ -165,6 +165,7 @@ def draw_geometries(
     regions_xyxy: Sequence[Sequence[Sequence[float]]] | None = None,
     *,
     view: int = 0,
+    square_hw: NDArray[np.int64] | None = None,
 ) -> Geometries:
     """Draw the random choices for the pictures of a batch.
 
@@ -178,15 +179,16 @@ def draw_geometries(
         keeps: what each item's text allows; everything by default.
         regions_xyxy: boxes that each item's text cites, in stored pixels.
         view: number of the view, of several.
+        square_hw: (n, 2) height and width that operations see instead of the stored ones; see ``Frames``.
     """
     count = len(height)
     border = border_of(operations)
     found = Geometries(np.zeros(count, JOB), np.zeros((count, 2, 3)), border.mask_fill)
     for rule, rows in allowed(count, keeps, regions_xyxy).items():
         if rule.regions and regions_xyxy is not None:
-            _draw_around(found, operations, height, width, draws, rule, rows, regions_xyxy, border, view)
+            _draw_around(found, operations, height, width, draws, rule, rows, regions_xyxy, border, view, square_hw)
         else:
-            _draw_some(found, operations, height, width, draws, rule, rows, border, view, 0)
+            _draw_some(found, operations, height, width, draws, rule, rows, border, view, 0, square_hw)
     return found
 
 
@@ -201,15 +203,16 @@ def _draw_around(
     regions_xyxy: Sequence[Sequence[Sequence[float]]],
     border: Border,
     view: int,
+    square_hw: NDArray[np.int64] | None,
 ) -> None:
     """Until all regions are whole; the whole picture where no attempt finds that."""
     for attempt in range(_REGION_ATTEMPTS):
-        seen = _draw_some(found, operations, height, width, draws, rule, rows, border, view, attempt)
+        seen = _draw_some(found, operations, height, width, draws, rule, rows, border, view, attempt, square_hw)
         cut = [not _holds(found, int(row), seen[place], regions_xyxy[row]) for place, row in enumerate(rows)]
         rows = rows[np.array(cut, np.bool_)]
         if not len(rows):
             return
-    _draw_some(found, operations, height, width, draws, rule.without_crops(), rows, border, view, 0)
+    _draw_some(found, operations, height, width, draws, rule.without_crops(), rows, border, view, 0, square_hw)
 
 
 def _draw_some(
@@ -223,10 +226,12 @@ def _draw_some(
     border: Border,
     view: int,
     attempt: int,
+    square_hw: NDArray[np.int64] | None,
 ) -> Floats:
     """Draws rows of one rule. Returns the stored pixels (n, 4) that their frames are cut from."""
     everything = len(rows) == len(height)
-    frames = Frames(height if everything else height[rows], width if everything else width[rows])
+    square = square_hw[rows] if square_hw is not None else None
+    frames = Frames(height if everything else height[rows], width if everything else width[rows], square)
     for place, operation in kept_operations(tuple(operations), rule):
         operation.apply(frames, Draw(draws, rows, view * _VIEW + place, attempt, found.problems))
     elastic = elastic_of(operations) if frames.plane is not None else None

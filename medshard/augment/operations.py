@@ -1,13 +1,11 @@
-"""The operations, each a small frozen record; those of the geometry stage are in files of their own."""
+"""What all operations are: small frozen records."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from medshard.errors import LoaderError
-
-__all__ = ["Operation", "TakeSlice"]
+__all__ = ["Operation"]
 
 Stage = Literal["volume", "geometry", "neighbourhood", "pointwise"]
 
@@ -21,21 +19,3 @@ class Operation:
     """
 
     stage: ClassVar[Stage]
-
-
-@dataclass(frozen=True)
-class TakeSlice(Operation):
-    """One plane of a volume as a picture; pictures pass unchanged.
-
-    Args:
-        axis: ``z``, ``y`` or ``x`` of the stored array.
-        index: ``middle``, or ``random`` for another plane an epoch.
-    """
-
-    axis: Literal["z", "y", "x"] = "z"
-    index: Literal["middle", "random"] = "middle"
-    stage: ClassVar[Stage] = "volume"
-
-    def __post_init__(self) -> None:
-        if self.axis not in ("z", "y", "x") or self.index not in ("middle", "random"):
-            raise LoaderError(f"TakeSlice: axis is z, y or x and index middle or random; found {self}")

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, TypeVar
 
-from medshard.augment.operations import Operation, TakeSlice
+from medshard.augment.operations import Operation
+from medshard.augment.planes import Planes
 from medshard.augment.pointwise import Normalize, Window, ZScoreNormalize
 from medshard.augment.spatial import Spatial
 from medshard.augment.steps import Role, Step
 from medshard.augment.turns import RandomHorizontalFlip, RandomVerticalFlip
 from medshard.augment.views import check_geometry, views_of
+from medshard.augment.windows import MultiWindow
 from medshard.errors import LoaderError
 
 __all__ = ["Compiled", "FileWindow", "PlacedStep", "compile_operations"]
@@ -48,9 +50,9 @@ class Compiled:
     """Operations by what does them.
 
     Attributes:
-        take_slice: how volumes become pictures; None when they may not occur.
+        planes: how volumes become pictures; None when they may not occur.
         geometry: crops, resizes, turns and warps, in order.
-        window: values that become 0 to 1; None for each file's own.
+        window: values that become 0 to 1, of all channels together; None for each file's own.
         window_place: of ``window`` in the list of operations.
         normalize: mean and deviation; None for none.
         size: (height, width) of every output; of the first view, where there are several; None when it depends on the
@@ -62,9 +64,9 @@ class Compiled:
         whole: a step asks for statistics of the whole stored picture.
     """
 
-    take_slice: TakeSlice | None
+    planes: Planes | None
     geometry: tuple[Spatial, ...]
-    window: Window | None
+    window: Window | MultiWindow | None
     normalize: Normalize | None
     size: tuple[int, int] | None
     views: tuple[tuple[Spatial, ...], ...]
@@ -93,11 +95,12 @@ def compile_operations(operations: Sequence[Operation], *, one_size: bool = True
     _check_order(operations)
     geometry = tuple(operation for operation in operations if isinstance(operation, Spatial))
     size = check_geometry(geometry, one_size=one_size)
-    window, normalize = _single(operations, Window), _single(operations, Normalize)
+    window: Window | MultiWindow | None = _single(operations, Window) or _single(operations, MultiWindow)
+    normalize = _single(operations, Normalize)
     steps = _steps(operations)
     kinds = {type(placed.step) for placed in steps}
     return Compiled(
-        take_slice=_single(operations, TakeSlice),
+        planes=_single(operations, Planes),
         geometry=geometry,
         window=window,
         normalize=normalize,
@@ -178,5 +181,8 @@ def _check_ranges(placed: Sequence[PlacedStep]) -> None:
 def _single(operations: Sequence[Operation], kind: type[T]) -> T | None:
     found = [operation for operation in operations if isinstance(operation, kind)]
     if len(found) > 1:
-        raise LoaderError(f"{kind.__name__} stands twice; once is enough")
+        names = [type(operation).__name__ for operation in found]
+        if len(set(names)) > 1:
+            raise LoaderError(f"{' and '.join(names)} stand in one list; keep one of them")
+        raise LoaderError(f"{names[0]} stands twice; once is enough")
     return found[0] if found else None

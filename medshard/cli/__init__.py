@@ -18,7 +18,7 @@ __all__ = ["main"]
 _COMMANDS = {
     "build": "Convert datasets into a corpus.",
     "check": "Find all that is wrong with specs, and what they make of data.",
-    "demo": "Convert four small datasets and stream the corpus.",
+    "demo": "Convert five small datasets and stream the corpus.",
     "doctor": "Say what this installation can do and what is missing.",
     "ops": "List the operations of augmentation and what does each.",
     "retext": "Write the text of a corpus anew; no shard is touched.",

@@ -97,6 +97,8 @@ def _print(specs: tuple[str, ...], problems: list[Problem], previews: list[dict[
         click.echo(f"{shown['name']}:")
         for source, counts in shown["sources"].items():
             click.echo(f"  {source}: {counted(counts['files'], 'file')}, {counted(counts['rows'], 'row')}")
+            for what, count in shown["series"].get(source, {}).items():
+                click.echo(f"    {what}: {count}")
         if "samples" in shown:
             splits = ", ".join(f"{name} {count}" for name, count in shown["splits"].items())
             click.echo(f"  {counted(shown['samples'], 'sample')}{f' ({splits})' if splits else ''}")

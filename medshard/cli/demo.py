@@ -1,4 +1,4 @@
-"""``medshard demo``: four small datasets through the whole chain."""
+"""``medshard demo``: five small datasets through the whole chain."""
 
 from __future__ import annotations
 
@@ -49,11 +49,12 @@ class _Streamed:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(out: Path, as_json: bool) -> None:
-    """Convert four small datasets, stream the corpus for two epochs, and say what came out.
+    """Convert five small datasets, stream the corpus for two epochs, and say what came out.
 
     Real files: the DICOM files that the pydicom package carries and the NIfTI volumes that nibabel carries. Painted by
-    medshard: a breast ultrasound set with masks, and a chest X-ray set in 12-bit DICOM and 16-bit PNG with a label
-    table, boxes and reports. Nothing is downloaded.
+    medshard: a breast ultrasound set with masks, a chest X-ray set in 12-bit DICOM and 16-bit PNG with a label table,
+    boxes and reports, and abdominal CT series with masks of organs in NIfTI, of which crops in 3D are streamed too.
+    Nothing is downloaded.
 
     \b
     Example:
@@ -67,7 +68,7 @@ def command(out: Path, as_json: bool) -> None:
     from medshard.spec.load import load_spec_file
 
     with ProgressBar(shown=not as_json) as progress:
-        progress.stage("painting two datasets")
+        progress.stage("painting three datasets")
         roots = _make_data(out / "data")
         datasets = [(spec, root) for name, root in roots.items() for spec in load_spec_file(find_spec(name))]
         began = time.perf_counter()
@@ -79,6 +80,8 @@ def command(out: Path, as_json: bool) -> None:
         for epoch in range(_EPOCHS):
             progress.stage(f"streaming epoch {epoch}", manifest.counts["items"])
             streamed.append(_stream(corpus, epoch, progress))
+        progress.stage("streaming crops of volumes")
+        crops = _stream_crops(corpus)
     told: dict[str, Any] = {
         "corpus": str(out / "corpus"),
         "report": str(out / "corpus" / "report.html"),
@@ -101,6 +104,7 @@ def command(out: Path, as_json: bool) -> None:
             }
             for run in streamed
         ],
+        "crops": {"shape": list(crops.shape), "delivered": crops.delivered, "on_foreground": crops.on_foreground},
     }
     if as_json:
         print_json(told)
@@ -113,9 +117,13 @@ def _make_data(folder: Path) -> dict[str, Path]:
     import nibabel
     import pydicom
 
-    from medshard.testing.synthetic import breast_ultrasound, chest_xray
+    from medshard.testing.synthetic import abdominal_ct, breast_ultrasound, chest_xray
 
-    painted: dict[str, Callable[[Path], object]] = {"demo-breast": breast_ultrasound, "demo-chest": chest_xray}
+    painted: dict[str, Callable[[Path], object]] = {
+        "demo-abdomen": abdominal_ct,
+        "demo-breast": breast_ultrasound,
+        "demo-chest": chest_xray,
+    }
     roots = {}
     for name, paint in painted.items():
         roots[name] = folder / name
@@ -149,6 +157,42 @@ def _stream(corpus: Corpus, epoch: int, progress: ProgressBar) -> _Streamed:
     return _Streamed(epoch, delivered, len(seen), time.perf_counter() - began)
 
 
+@dataclass(frozen=True)
+class _Crops:
+    """Crops of volumes of one epoch.
+
+    Attributes:
+        shape: of a batch.
+        on_foreground: how many have a labelled voxel.
+    """
+
+    shape: tuple[int, ...]
+    delivered: int
+    on_foreground: int
+
+
+def _stream_crops(corpus: Corpus) -> _Crops:
+    from medshard.augment import Window
+    from medshard.augment.volume import ForegroundCrop3D, RandomAffine3D, RandomFlip3D
+    from medshard.loader.loader import Loader
+
+    transform = [
+        ForegroundCrop3D((24, 48, 48), foreground=1.0),
+        RandomAffine3D(15.0, scale=(0.9, 1.1)),
+        RandomFlip3D("yx"),
+        Window.ct("soft_tissue"),
+    ]
+    chosen = corpus.select("dataset = 'demo-abdomen'")
+    loader = Loader(chosen, 8, transform=transform, by="sample", image="ct", mask="organs", crops_per_volume=4, seed=1)
+    shape: tuple[int, ...] = ()
+    delivered = on_foreground = 0
+    for batch in loader:
+        shape = tuple(batch["image"].shape)
+        delivered += int(batch["valid"].sum())
+        on_foreground += int((batch["mask"].flatten(1) > 0).any(1).sum())
+    return _Crops(shape, delivered, on_foreground)
+
+
 def _print(told: dict[str, Any]) -> None:
     counts = told["counts"]
     for name, build in told["datasets"].items():
@@ -164,5 +208,10 @@ def _print(told: dict[str, Any]) -> None:
             f"epoch {run['epoch']}: {run['delivered']} items delivered, {run['distinct']} distinct, "
             f"{run['per_second']} a second"
         )
+    crops = told["crops"]
+    click.echo(
+        f"crops in 3D: {crops['delivered']} in batches of {' x '.join(map(str, crops['shape']))}, "
+        f"{crops['on_foreground']} with an organ or a lesion"
+    )
     click.echo(f"report: {told['report']}")
     click.echo(f"look at a sample: medshard show {told['corpus']}")

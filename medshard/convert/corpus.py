@@ -34,6 +34,8 @@ from medshard.record.rows import FACT_SCHEMA, ITEM_SCHEMA, SAMPLE_SCHEMA
 from medshard.shards.locator import PART, ShardParts, pack_locator
 from medshard.shards.write import RENDITIONS_FOLDER, SHARDS_FOLDER
 from medshard.spec.load import LoadedSpec
+from medshard.storage.local import LocalStorage
+from medshard.volumes.catalog import CATALOG_NAME, catalogue_volume, write_catalog
 from medshard.volumes.foreground import FOREGROUND_SCHEMA
 
 __all__ = ["build_corpus", "finalize", "read_builds"]
@@ -100,6 +102,7 @@ def finalize(corpus: Path, builds: Sequence[DatasetBuild]) -> Manifest:
     staged.path("locator.bin").write_bytes(pack_locator(_shard_parts(corpus, ordered)))
     if any(_levels(shard) for build in ordered for shard in build.shards):
         staged.path("renditions.bin").write_bytes(pack_locator(_rendition_parts(corpus, ordered)))
+    _write_catalog(staged, corpus, ordered)
     quarantine = pa.concat_tables([pq.read_table(corpus / build.folder / "quarantine.parquet") for build in ordered])
     pq.write_table(quarantine, staged.path("quarantine.parquet"), compression="zstd")
     rows = {name: pq.read_metadata(staged.path(f"{name}.parquet")).num_rows for name, _ in _TABLES}
@@ -243,6 +246,15 @@ def _merge_foreground(staged: Staged, corpus: Path, builds: Sequence[DatasetBuil
     ) as writer:
         for table in itertools.chain([first], tables):
             writer.write_table(table.cast(FOREGROUND_SCHEMA), row_group_size=_FOREGROUND_ROW_GROUP)
+
+
+def _write_catalog(staged: Staged, corpus: Path, builds: Sequence[DatasetBuild]) -> None:
+    """Metadata and shard indexes of all volumes, where there are any."""
+    paths = [f"{build.folder}/{volume['path']}" for build in builds for volume in build.volumes]
+    if paths:
+        storage = LocalStorage(corpus)
+        blocks = (catalogue_volume(storage, path) for path in paths)
+        write_catalog(staged.path(CATALOG_NAME), blocks, len(paths))
 
 
 def _levels(shard: dict[str, Any]) -> list[dict[str, Any]]:

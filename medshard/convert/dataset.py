@@ -17,6 +17,8 @@ from medshard.convert.claims import check_claims
 from medshard.convert.context import BuildContext
 from medshard.convert.options import BuildOptions
 from medshard.convert.pool import run_units
+from medshard.convert.series import series_told
+from medshard.convert.sides import check_sides
 from medshard.convert.unit import UnitResult, is_done
 from medshard.convert.versions import writer_versions
 from medshard.errors import MedshardError, PlanError, Problem
@@ -58,6 +60,7 @@ class DatasetBuild:
         counts: samples, items and facts, by what they are.
         account: rows of the samples' own source, in samples and left out.
         left_out: how many by source, stage and class; the rows themselves are in ``quarantine.parquet``.
+        series: of each ``dicom`` source, what became of its series by their headers.
         failed_claims: claims of the spec that the data do not meet.
         concept_sets: concepts that a scope's set holds.
     """
@@ -76,6 +79,7 @@ class DatasetBuild:
     account: dict[str, int] = field(default_factory=dict)
     sources: dict[str, dict[str, int]] = field(default_factory=dict)
     joins: dict[str, dict[str, int]] = field(default_factory=dict)
+    series: dict[str, dict[str, int]] = field(default_factory=dict)
     left_out: list[dict[str, Any]] = field(default_factory=list)
     split_conflicts: dict[str, int] = field(default_factory=dict)
     failed_claims: list[str] = field(default_factory=list)
@@ -168,6 +172,8 @@ def _run(
             raise MedshardError(
                 f"{len(failed)} samples could not be read, --max-failures allows {allowed}; the last: {last}"
             )
+        if result.swapped_sides:
+            check_sides(context.loaded, list(results.values()))
 
     missing = []
     for unit in units:
@@ -301,6 +307,7 @@ def _summed(
         },
         sources={name: {"files": plan.source_files[name], "rows": plan.source_rows[name]} for name in plan.source_rows},
         joins=plan.joins,
+        series={name: series_told(account) for name, account in plan.series.items()},
         left_out=[
             {"source": source, "stage": stage, "error_class": kind, "count": count}
             for (source, stage, kind), count in sorted(left_out.items())

@@ -8,13 +8,16 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from medshard.convert.masks import read_mask_slot
-from medshard.convert.slot_media import UNITS, ReadMedia, listed, stated_spacing, view_of
+from medshard.convert.slot_media import ReadMedia, listed, stated_spacing, view_of
+from medshard.convert.stated import unit_of
 from medshard.convert.volumes import read_volume_slot
 from medshard.engine import STRIP_ROWS, decode_image, encode_png, index_jpeg
 from medshard.errors import ReadError
 from medshard.plan.row import MediaRef
 from medshard.readers import read_image
 from medshard.readers.base import Array, Blob, Image
+from medshard.readers.companion import path_beside
+from medshard.readers.grid import Grid
 from medshard.record.sample import Media
 from medshard.shards.renditions import encode_level, factors_of, reduced
 from medshard.shards.sample_parts import INT16_OFFSET
@@ -64,7 +67,7 @@ def read_media(
                 order=len(out.media),
             )
             continue
-        blobs = [_blob(ref, read, out.digests) for ref in refs]
+        blobs = [_blob(ref.path, ref.size_bytes, read, out.digests) for ref in refs]
         if spec.kind == "image":
             _read_image(slot, spec, blobs, taxonomy, renditions, out)
         elif spec.kind == "volume":
@@ -82,13 +85,13 @@ def read_media(
     return out
 
 
-def _blob(ref: MediaRef, read: Callable[[str], bytes], digests: dict[str, str]) -> Blob:
+def _blob(path: str, size_bytes: int, read: Callable[[str], bytes], digests: dict[str, str]) -> Blob:
     def content() -> bytes:
-        data = read(ref.path)
-        digests[ref.path] = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        data = read(path)
+        digests[path] = f"sha256:{hashlib.sha256(data).hexdigest()}"
         return data
 
-    return Blob(ref.path, ref.size_bytes, content)
+    return Blob(path, size_bytes, content, beside=lambda name: _blob(path_beside(path, name), 0, read, digests))
 
 
 def _read_image(
@@ -107,6 +110,13 @@ def _read_image(
         factors = factors_of(image.pixels.shape, policy.from_px, policy.factors)
         for factor, pixels in reduced(_unsigned(image.pixels), factors).items():
             out.levels.setdefault(factor, {})[part] = encode_level(pixels, extension)
+    out.grids[slot] = Grid(
+        (1, *image.pixels.shape[:2]),
+        image.affine_ijk_to_ras,
+        space=2,
+        sop_instance_uids=(image.sop_instance_uid,) if image.sop_instance_uid is not None else (),
+        frame_of_reference_uid=image.frame_of_reference_uid,
+    )
     spacing_mm = list(image.spacing_yx_mm) if image.spacing_yx_mm is not None else stated_spacing(spec)
     out.parts[part] = data
     out.media[slot] = Media(
@@ -118,12 +128,15 @@ def _read_image(
         shape=list(image.pixels.shape),
         dtype=str(image.pixels.dtype),
         bits=image.bits,
-        unit=UNITS[spec.units] if spec.units is not None else image.unit,
+        unit=unit_of(slot, spec, image.unit),
         spacing_mm=spacing_mm,
         affine_ijk_to_ras=listed(image.affine_ijk_to_ras),
         patient_left=image.patient_left,
         view=view_of(spec, image.view, taxonomy),
         window=list(image.window) if image.window is not None else None,
+        padding=list(image.padding) if image.padding is not None else None,
+        spacing_region_px=list(image.spacing_region_px) if image.spacing_region_px is not None else None,
+        detector_spacing_mm=list(image.detector_spacing_yx_mm) if image.detector_spacing_yx_mm is not None else None,
         digest=f"sha256:{hashlib.sha256(data).hexdigest()}",
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from medshard.convert.claims import check_claims
+from medshard.convert.series import series_told
 from medshard.errors import Problem, SpecError
 from medshard.plan.plan import Plan, PlanOptions
 from medshard.plan.planner import make_plan
@@ -38,6 +39,7 @@ def preview(
     shown: dict[str, Any] = {
         "name": loaded.spec.name,
         "sources": {},
+        "series": {},
         "splits": {},
         "left_out": [],
         "split_conflicts": {},
@@ -51,6 +53,7 @@ def preview(
     except SpecError as error:
         return shown, error.problems
     shown["sources"] = {name: {"files": table.files, "rows": len(table.table)} for name, table in tables.items()}
+    shown["series"] = {name: series_told(table.series) for name, table in tables.items() if table.series is not None}
     listed = [name for name in loaded.spec.sources if name not in tables]
     shown["unchecked"] = [f"source {name}" for name in listed]
     _add_unmatched(shown, root, tables, complete=not listed)

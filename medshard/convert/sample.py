@@ -12,6 +12,7 @@ from medshard.convert.slot_media import ReadMedia
 from medshard.errors import ReadError
 from medshard.facts.build import build_facts, sample_axes
 from medshard.facts.labels import MAX_AGE_YEARS
+from medshard.facts.sides import SideComparison, compare_sides
 from medshard.plan.row import MediaRef, PlannedSample
 from medshard.record.check import check_sample
 from medshard.record.sample import Sample, Subject
@@ -31,12 +32,14 @@ class MadeSample:
         media: parts and volumes.
         notes: what was decided on the way, for the report.
         foreground: rows of the foreground index, one table a 3D mask.
+        sides: structures whose left and right were compared with the patient's.
     """
 
     sample: Sample
     media: ReadMedia
     notes: list[str]
     foreground: list[pa.Table] = field(default_factory=list)
+    sides: list[SideComparison] = field(default_factory=list)
 
 
 def make_sample(context: BuildContext, planned: PlannedSample) -> MadeSample:
@@ -60,7 +63,8 @@ def make_sample(context: BuildContext, planned: PlannedSample) -> MadeSample:
     )
     for medium in media.media.values():
         medium.study = planned.study
-    found = build_facts(context.facts, planned, media.media, media.masks)
+        medium.day = planned.day
+    found = build_facts(context.facts, planned, media.media, media.masks, media.volumes)
     for row in found.sources:
         row.digest = row.digest or media.digests.get(row.file)
     for path in media.digests:
@@ -88,7 +92,8 @@ def make_sample(context: BuildContext, planned: PlannedSample) -> MadeSample:
         for slot, mask in media.masks.items()
         if mask.space == 3
     ]
-    return MadeSample(sample, media, found.notes + media.notes, foreground)
+    sides = compare_sides(found.facts, media.masks, media.media)
+    return MadeSample(sample, media, found.notes + media.notes, foreground, sides)
 
 
 def _subject(context: BuildContext, planned: PlannedSample) -> Subject | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from medshard.facts.mask_labels import MaskLabels
 from medshard.readers.base import Affine, Mask, Volume
+from medshard.readers.grid import Grid
 from medshard.record.sample import Media
 from medshard.spec.schema import MediaSlot
 from medshard.spec.taxonomy import Taxonomy
@@ -27,6 +29,8 @@ class ReadMedia:
         volumes: volumes to store, by slot; masks that lie on one are its labels.
         labels: masks that are stored with a volume: slot of the volume → slot of the mask → mask.
         masks: decoded masks, by slot, for the facts.
+        grids: where the pixels of images and volumes lie, by slot, for the masks that lie on them.
+        resampled: how masks were brought onto another grid, by slot, as ``Media.derived_from`` says it.
         digests: ``sha256:...`` of every source file read, by path.
         notes: what was decided on the way.
     """
@@ -37,6 +41,8 @@ class ReadMedia:
     volumes: dict[str, Volume] = field(default_factory=dict)
     labels: dict[str, dict[str, Mask]] = field(default_factory=dict)
     masks: dict[str, MaskLabels] = field(default_factory=dict)
+    grids: dict[str, Grid] = field(default_factory=dict)
+    resampled: dict[str, dict[str, Any]] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

@@ -44,6 +44,7 @@ class UnitResult:
         left_out: samples that could not be made.
         counts: facts by kind and by concept, items by task and language, boxes and so on.
         notes: what readers decided, counted.
+        swapped_sides: structures whose left lies at the patient's right, by sample and mask slot.
     """
 
     digest: str
@@ -54,6 +55,7 @@ class UnitResult:
     left_out: list[dict[str, Any]] = field(default_factory=list)
     counts: dict[str, dict[str, int]] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
+    swapped_sides: list[dict[str, str]] = field(default_factory=list)
 
 
 def unit_file(folder: Path, number: int, name: str) -> Path:
@@ -125,6 +127,7 @@ def run_unit(context: BuildContext, unit: Unit, progress: Callable[[int], None] 
     finally:
         writer.discard()
     result.counts, result.notes = tally.counts(), dict(sorted(tally.notes.items()))
+    result.swapped_sides = tally.swapped
     result.shards = [_described(shard) for shard in shards]
     _remove_others(context.folder, unit.number, shards)
     _write_tables(context.folder, unit.number, shards, by_set)
@@ -199,7 +202,10 @@ class _Tally:
         self.facts: Counter[str] = Counter()
         self.concepts: Counter[str] = Counter()
         self.tasks: Counter[str] = Counter()
+        self.volumes: Counter[str] = Counter()
         self.notes: Counter[str] = Counter()
+        self.sides: Counter[str] = Counter()
+        self.swapped: list[dict[str, str]] = []
 
     def add(self, made: MadeSample) -> None:
         for fact in made.sample.facts:
@@ -209,11 +215,23 @@ class _Tally:
                 self.concepts[f"{fact.concept} {kind}"] += 1
         for conversation in made.sample.conversations:
             self.tasks[f"{conversation.task}.{conversation.lang}"] += 1
+        for medium in made.sample.media:
+            if medium.kind == "volume" and medium.axes is not None:
+                self.volumes[medium.axes] += 1
         for note in made.notes:
             self.notes[note] += 1
+        for slot in {found.slot for found in made.sides}:
+            self.sides[f"{slot} compared"] += 1
+        for found in made.sides:
+            self.sides[f"{found.slot} {found.concept} {'agrees' if found.agrees else 'contradicts'}"] += 1
+            if not found.agrees:
+                row = {"key": made.sample.key, "slot": found.slot, "concept": found.concept, "said": str(found)}
+                self.swapped.append(row)
 
     def counts(self) -> dict[str, dict[str, int]]:
         counted = {"facts": self.facts, "concepts": self.concepts, "items": self.tasks}
+        counted |= {"volumes": self.volumes} if self.volumes else {}
+        counted |= {"sides": self.sides} if self.sides else {}
         return {name: dict(sorted(counter.items())) for name, counter in counted.items()}
 
 

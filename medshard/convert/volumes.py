@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from medshard.convert.grids import same_grid
-from medshard.convert.slot_media import UNITS, ReadMedia, listed, view_of
+from medshard.convert.slices import stacked_volume
+from medshard.convert.slot_media import ReadMedia, listed, view_of
+from medshard.convert.stated import options_of, unit_of, with_stated
 from medshard.errors import ReadError
 from medshard.plan.row import MediaRef
 from medshard.readers import read_volume
 from medshard.readers.base import Blob, Volume
+from medshard.readers.grid import Grid
 from medshard.record.sample import Media, MediaKind
 from medshard.spec.schema import MediaSlot
 from medshard.spec.taxonomy import Taxonomy
@@ -32,10 +35,12 @@ def volume_media(slot: str, spec: MediaSlot, volume: Volume, kind: MediaKind, pa
         shape=list(volume.voxels.shape),
         dtype=str(volume.voxels.dtype),
         bits=volume.voxels.dtype.itemsize * 8,
-        unit=UNITS[spec.units] if spec.units is not None else volume.unit,
+        unit=volume.unit,
         spacing_mm=list(spacing) if spacing is not None else None,
         affine_ijk_to_ras=listed(volume.affine_ijk_to_ras),
         window=list(volume.window) if volume.window is not None else None,
+        padding=list(volume.padding) if volume.padding is not None else None,
+        axis_values={name: list(values) for name, values in volume.axis_values.items()} or None,
     )
 
 
@@ -48,12 +53,24 @@ def read_volume_slot(
     taxonomy: Taxonomy,
     out: ReadMedia,
 ) -> None:
+    names: tuple[str, ...] = ()
     if spec.channels is not None:
         volume = _channels(slot, spec, refs, blobs)
+    elif spec.slices is not None:
+        volume, names = stacked_volume(slot, refs, blobs, options_of(spec))
     else:
-        volume = read_volume(blobs)
+        volume = read_volume(blobs, options_of(spec))
+    volume = with_stated(slot, spec, refs, volume)
+    volume.unit = unit_of(slot, spec, volume.unit, volume.modality)
     out.notes += [f"{slot}: {note}" for note in volume.notes]
     out.volumes[slot] = volume
+    out.grids[slot] = Grid(
+        (volume.voxels.shape[-3], volume.voxels.shape[-2], volume.voxels.shape[-1]),
+        volume.affine_ijk_to_ras,
+        sop_instance_uids=volume.sop_instance_uids,
+        frame_of_reference_uid=volume.frame_of_reference_uid,
+        slice_names=names if spec.axes is None else (),  # slices lie along another axis then
+    )
     media = volume_media(slot, spec, volume, "volume", volume_part(key, slot))
     media.view = view_of(spec, None, taxonomy)
     out.media[slot] = media

@@ -17,10 +17,12 @@ from medshard.corpus.foreground import FOREGROUND_NAME, ForegroundIndex
 from medshard.corpus.manifest import MANIFEST_NAME, Manifest
 from medshard.corpus.sample import CorpusSample
 from medshard.corpus.select import select_rows
+from medshard.corpus.volumes import CorpusVolumes
 from medshard.engine import crc32c
 from medshard.errors import CorpusError, StorageError
 from medshard.shards.locator import PART, Locator
 from medshard.storage import Storage, open_storage
+from medshard.volumes import VolumeReader
 from medshard.volumes.foreground import Foreground
 
 __all__ = ["Corpus", "open_corpus"]
@@ -220,6 +222,19 @@ class Corpus:
         if self._foreground is None:
             return None
         return self._foreground.find(str(self.samples["key"][row].as_py()), slot)
+
+    @cached_property
+    def volumes(self) -> CorpusVolumes:
+        """Readers of the corpus's volumes."""
+        return CorpusVolumes(self.storage, self.manifest)
+
+    def volume(self, path: str) -> VolumeReader:
+        """A volume or one of its ``labels/NAME``, by its path below the corpus; any thread may read it.
+
+        Raises:
+            CorpusError: it is not there, or damaged.
+        """
+        return self.volumes.reader(path)
 
     def read_part(self, row: int, extension: str) -> bytes | memoryview:
         """One part of a sample, its checksum compared.

@@ -91,7 +91,7 @@ class CorpusSample:
         medium = self.medium(slot)
         if medium.part is None or ".ome.zarr" not in medium.part:
             raise CorpusError(f"{self.key}: the slot {slot!r} is no stored volume")
-        return VolumeReader(self._corpus.storage, f"{self._corpus.folder_of(self.row)}/{medium.part}")
+        return self._corpus.volume(f"{self._corpus.folder_of(self.row)}/{medium.part}")
 
     def text(self, conversation: Conversation, family: str = "plain") -> list[dict[str, str]]:
         """A conversation as messages, with places in pixels of the stored pictures."""

@@ -21,6 +21,7 @@ from medshard.engine import crc32c
 from medshard.errors import CorpusError, MedshardError
 from medshard.record.rows import FACT_SCHEMA, ITEM_SCHEMA, SAMPLE_SCHEMA
 from medshard.shards.tar import read_tar
+from medshard.volumes.catalog import CATALOG_NAME, catalogue_volume
 from medshard.volumes.foreground import FOREGROUND_SCHEMA
 
 __all__ = ["verify_corpus"]
@@ -70,13 +71,26 @@ def verify_corpus(corpus: Corpus, *, quick: bool, progress: _Progress) -> tuple[
     if sound and first != len(keys):
         problems.append(f"{MANIFEST_NAME} counts {first} samples, samples.parquet has {len(keys)}")
     progress.stage("verifying volumes", len(manifest.volumes))
-    for volume in manifest.volumes:
-        problems += _verify_volume(corpus, volume.path, volume.sha256)
+    for number, volume in enumerate(manifest.volumes):
+        damage = _verify_volume(corpus, volume.path, volume.sha256)
+        problems += damage or (_verify_catalogued(corpus, number) if sound else [])
         checked["volumes"] += 1
         progress.step(1)
     if sound:
         problems += verify_foreground(corpus, checked, quick=quick)
     return problems + _verify_listing(corpus), checked
+
+
+def _verify_catalogued(corpus: Corpus, number: int) -> list[str]:
+    """Whether the corpus's index of a volume is that of its shards."""
+    path = corpus.manifest.volumes[number].path
+    try:
+        catalog = corpus.volumes.catalog
+        if catalog is not None and catalog.block(number) != catalogue_volume(corpus.storage, path):
+            return [f"{CATALOG_NAME} does not say where the chunks of {path} lie; run medshard build again"]
+    except MedshardError as error:
+        return [str(error)]
+    return []
 
 
 def _verify_index(corpus: Corpus, checked: dict[str, int]) -> list[str]:

@@ -13,6 +13,8 @@ from medshard.engine.codecs import (
     encode_png,
     features,
     index_jpeg,
+    inflate_gzip,
+    inflate_zlib,
     read_header,
 )
 from medshard.engine.dicom import MAX_DICOM_BYTES, DicomHeader, read_dicom_frames, read_dicom_header
@@ -45,6 +47,8 @@ __all__ = [
     "encode_png",
     "features",
     "index_jpeg",
+    "inflate_gzip",
+    "inflate_zlib",
     "read_dicom_frames",
     "read_dicom_header",
     "read_header",

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medshard import _engine
+from medshard.errors import DecodeError, ReadError
 
 __all__ = [
     "MAX_PIXELS",
@@ -23,6 +24,8 @@ __all__ = [
     "encode_png",
     "features",
     "index_jpeg",
+    "inflate_gzip",
+    "inflate_zlib",
     "read_header",
 ]
 
@@ -121,6 +124,38 @@ def index_jpeg(data: Bytes, *, max_pixels: int = MAX_PIXELS) -> bytes:
         DecodeError: damaged, cut off, of four components or 12 bits, or larger than ``max_pixels``.
     """
     return bytes(_engine.index_jpeg(data, _INDEXED_PARTS, max_pixels))
+
+
+def inflate_gzip(data: Bytes, size_limit: int, *, expected: int = 0) -> NDArray[np.uint8]:
+    """A gzip file of one or several members, unpacked whole; zeros may follow (RFC 1952).
+
+    Args:
+        size_limit: bytes that it may unpack to.
+        expected: bytes that it is likely to unpack to; only memory is taken by it. 0: what the file says of itself.
+
+    Returns:
+        (n,), the buffer that was unpacked into.
+
+    Raises:
+        ReadError: more than ``size_limit`` bytes.
+        DecodeError: damaged or cut off.
+    """
+    return _inflate(data, True, size_limit, expected)
+
+
+def inflate_zlib(data: Bytes, size_limit: int, *, expected: int = 0) -> NDArray[np.uint8]:
+    """The zlib stream at the start of ``data`` (RFC 1950); otherwise as ``inflate_gzip``."""
+    return _inflate(data, False, size_limit, expected)
+
+
+def _inflate(data: Bytes, gzip: bool, size_limit: int, expected: int) -> NDArray[np.uint8]:
+    try:
+        array = _engine.inflate(data, gzip, size_limit, expected)
+    except DecodeError as error:
+        raise DecodeError(error.reason, error_class="truncated") from None
+    if array is None:
+        raise ReadError(f"unpacks to more than {size_limit} bytes", error_class="too_large")
+    return array
 
 
 def encode_png(array: NDArray[Any], *, level: int = PNG_LEVEL, strip_rows: int = 0) -> bytes:

@@ -11,8 +11,11 @@ from medshard.facts.context import FactContext
 from medshard.facts.labels import add_class, add_flags, add_number
 from medshard.facts.mask_labels import MaskLabels
 from medshard.facts.masks import add_mask_classes, add_mask_instances
+from medshard.facts.measure_facts import HOUNSFIELD, MeasuredMask
+from medshard.facts.places import add_places
 from medshard.facts.texts import add_qa, add_text
 from medshard.plan.row import FactRow, PlannedSample
+from medshard.readers.base import Volume
 from medshard.record.base import Axes
 from medshard.record.facts import LabelFact
 from medshard.record.sample import Media
@@ -32,7 +35,11 @@ __all__ = ["build_facts", "sample_axes"]
 
 
 def build_facts(
-    context: FactContext, planned: PlannedSample, media: Mapping[str, Media], masks: Mapping[str, MaskLabels]
+    context: FactContext,
+    planned: PlannedSample,
+    media: Mapping[str, Media],
+    masks: Mapping[str, MaskLabels],
+    volumes: Mapping[str, Volume],
 ) -> Collector:
     """Facts, scopes and cited rows of a sample.
 
@@ -40,6 +47,7 @@ def build_facts(
         planned: raw values.
         media: what is in each slot, absent ones included.
         masks: decoded masks, by slot.
+        volumes: volumes, by slot, for what is measured under masks.
 
     Raises:
         ReadError: values contradict the spec or the pixels; the sample is quarantined.
@@ -66,7 +74,8 @@ def build_facts(
         elif isinstance(fact, QaColumnsFact):
             add_qa(context, fact, values, slots, out)
         elif isinstance(fact, (MaskClassFact, InstanceFact)):
-            _add_mask(context, name, fact, slots, media, masks, out)
+            _add_mask(context, name, fact, slots, media, masks, volumes, out)
+    add_places(context.taxonomy, masks, out)
     return out
 
 
@@ -90,6 +99,7 @@ def _add_mask(
     slots: list[str],
     media: Mapping[str, Media],
     masks: Mapping[str, MaskLabels],
+    volumes: Mapping[str, Volume],
     out: Collector,
 ) -> None:
     medium = context.loaded.spec.media[fact.of]
@@ -98,13 +108,26 @@ def _add_mask(
         if medium.no_file == "absent" and fact.covers == "all":
             out.scope(slots, context.set_name(name), instances=isinstance(fact, InstanceFact))
         return
-    mask = masks[fact.of]
     spacing_mm = media[fact.of].spacing_mm
-    spacing = tuple(spacing_mm) if spacing_mm is not None else None
+    measured = MeasuredMask(
+        masks[fact.of],
+        fact.measures,
+        tuple(spacing_mm) if spacing_mm is not None else None,
+        media[fact.of].spacing_region_px,
+        _in_hounsfield(medium.like, media, volumes),
+    )
     if isinstance(fact, InstanceFact):
-        add_mask_instances(context, name, fact, mask, slots, spacing, out)
+        add_mask_instances(context, name, fact, measured, slots, out)
     else:
-        add_mask_classes(context, name, fact, mask, slots, spacing, out)
+        add_mask_classes(context, name, fact, measured, slots, out)
+
+
+def _in_hounsfield(slot: str | None, media: Mapping[str, Media], volumes: Mapping[str, Volume]) -> Volume | None:
+    """The volume whose grid the mask shares, where its values are Hounsfield units."""
+    volume = volumes.get(slot or "")
+    if slot is None or volume is None or media[slot].unit != HOUNSFIELD or volume.voxels.ndim != 3:
+        return None
+    return volume
 
 
 def _slots(context: FactContext, fact: SpecFact, media: Mapping[str, Media]) -> list[str]:

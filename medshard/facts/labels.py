@@ -93,6 +93,7 @@ def add_number(context: FactContext, fact: NumberFact, rows: list[FactRow], slot
             value=value,
             unit=None if fact.unit == "1" else fact.unit,
             resolution=fact.resolution,
+            horizon_years=fact.horizon_years,
             source=out.cite(row, cell),
             by=attribution(fact),
         )

@@ -6,15 +6,27 @@ instances that overlap go to further channels, so that nothing is merged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from medshard.errors import ReadError
+from medshard.facts.runs import index_values
 from medshard.readers.base import Affine, Array
 
-__all__ = ["MaskLabels", "MaskRegion", "foreground", "label_map", "pack_regions", "single_channel"]
+__all__ = [
+    "MaskLabels",
+    "MaskPoint",
+    "MaskRegion",
+    "foreground",
+    "label_map",
+    "measure_regions",
+    "named_regions",
+    "pack_regions",
+    "single_channel",
+    "tight_box",
+]
 
 MAX_PLANE_CHANNELS = 4  # what a PNG holds
 MAX_VOLUME_CHANNELS = 64
@@ -41,6 +53,21 @@ class MaskRegion:
     file: str
 
 
+@dataclass(frozen=True)
+class MaskPoint:
+    """A landmark that stands in a mask's file.
+
+    Attributes:
+        raw: the source's name for it.
+        ras_mm: x, y, z.
+        file: the file that shows it.
+    """
+
+    raw: str
+    ras_mm: tuple[float, float, float]
+    file: str
+
+
 @dataclass
 class MaskLabels:
     """A mask as it is stored.
@@ -50,12 +77,21 @@ class MaskLabels:
         space: axes of space: 2 or 3.
         regions: what its values mark; a declared layer without pixels is listed with size 0.
         affine_ijk_to_ras: for volumes.
+        named: whether regions have names of their own, so that no value is the background.
+        free_names: whether these names are free text, which may identify: no message and no record quotes them.
+        covers_image: whether the whole image was looked at; where not, a class that is not seen is not known to be
+            absent.
+        points: landmarks, which mark no voxel.
     """
 
     labels: Array
     space: int
     regions: list[MaskRegion] = field(default_factory=list)
     affine_ijk_to_ras: Affine | None = None
+    named: bool = False
+    free_names: bool = False
+    covers_image: bool = True
+    points: list[MaskPoint] = field(default_factory=list)
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -121,11 +157,59 @@ def label_map(values: Array, file: str, *, space: int) -> MaskLabels:
     if low < 0 or high > 65535:
         raise ReadError("the mask holds values outside 0 to 65535", error_class="mask")
     labels = np.ascontiguousarray(values.astype(np.uint8 if high <= 255 else np.uint16))
-    found, counts = np.unique(labels, return_counts=True)
     mask = MaskLabels(labels, space)
-    for value, count in zip(found.tolist(), counts.tolist(), strict=True):
-        mask.regions.append(MaskRegion(value, str(value), None, count, tight_box(labels == value), file))
+    found = index_values(labels if space == 3 else labels[None])
+    marked = int(found.counts.sum())
+    if marked < labels.size:  # 0 among the values
+        box = tight_box(labels == 0)
+        mask.regions.append(MaskRegion(0, "0", None, labels.size - marked, box, file))
+    for value, count, (low, high) in zip(
+        found.values.tolist(), found.counts.tolist(), found.boxes_zyx[..., -space:].tolist(), strict=True
+    ):
+        mask.regions.append(MaskRegion(value, str(value), None, count, (tuple(low), tuple(high)), file))
     return mask
+
+
+def named_regions(values: Array, names: Mapping[int, str], file: str, *, space: int) -> MaskLabels:
+    """A mask whose file names the region of each value; a value that is named and stands nowhere has size 0.
+
+    Args:
+        values: (Y, X), (Y, X, C), (Z, Y, X) or (C, Z, Y, X); value v marks its region in any channel.
+
+    Raises:
+        ReadError: more parts lie over one another than the storage has channels for.
+    """
+    if space == 2 and values.ndim == 3:
+        if values.shape[-1] > MAX_PLANE_CHANNELS:
+            raise ReadError(
+                f"more than {MAX_PLANE_CHANNELS} parts of the mask lie over one another", error_class="mask_overlap"
+            )
+        if values.shape[-1] == 2:
+            values = np.concatenate([values, np.zeros_like(values[..., :1])], axis=-1)  # as in pack_regions
+    mask = MaskLabels(np.ascontiguousarray(values), space, named=True)
+    mask.regions = [MaskRegion(value, name, None, 0, None, file) for value, name in sorted(names.items())]
+    measure_regions(mask)
+    return mask
+
+
+def measure_regions(mask: MaskLabels) -> None:
+    """State the size and the box of each region anew, from the labels in one pass."""
+    labels = mask.labels
+    if mask.space == 2:
+        labels = labels[None] if labels.ndim == 2 else np.moveaxis(labels, -1, 0)[:, None]
+    found = index_values(np.ascontiguousarray(labels))
+    boxes = found.boxes_zyx[..., -mask.space :].tolist()
+    known = {
+        value: (count, (tuple(low), tuple(high)))
+        for value, count, (low, high) in zip(found.values.tolist(), found.counts.tolist(), boxes, strict=True)
+    }
+    for place, region in enumerate(mask.regions):
+        if region.value == 0:
+            inside = mask.region(0)
+            size, box = int(inside.sum()), tight_box(inside)
+        else:
+            size, box = known.get(region.value, (0, None))
+        mask.regions[place] = replace(region, size_px=size, box=box)
 
 
 def pack_regions(grid: tuple[int, ...], parts: Sequence[tuple[int, str, int | None, str, Array]]) -> MaskLabels:

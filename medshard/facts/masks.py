@@ -1,21 +1,20 @@
-"""Masks become labels, regions, boxes and areas."""
+"""Masks become labels, regions, boxes and measures."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from medshard.errors import ReadError
 from medshard.facts.boxes import add_counts
 from medshard.facts.collect import Collector
 from medshard.facts.components import connected_boxes
 from medshard.facts.context import FactContext, attribution
-from medshard.facts.mask_labels import MaskLabels, MaskRegion
-from medshard.record.facts import LabelFact, MaskRef, MeasureFact, RegionFact
+from medshard.facts.mask_labels import MaskLabels, MaskPoint, MaskRegion
+from medshard.facts.measure_facts import MeasuredMask
+from medshard.record.facts import LabelFact, MaskRef, RegionFact
 from medshard.spec.schema.facts import InstanceFact, MaskClassFact
-from medshard.spec.value_map import DROPPED, UnmappedValueError
+from medshard.spec.value_map import DROPPED, Meaning, UnmappedValueError
 
 __all__ = ["add_mask_classes", "add_mask_instances"]
 
@@ -26,38 +25,33 @@ def add_mask_classes(
     context: FactContext,
     name: str,
     fact: MaskClassFact,
-    mask: MaskLabels,
+    measured: MeasuredMask,
     slots: list[str],
-    spacing_mm: tuple[float, ...] | None,
     out: Collector,
 ) -> None:
-    """A label, a region and an area for every class that is there; a scope where all classes were looked for.
+    """A label, a region and its measures for every class that is there; a scope where all classes were looked for.
 
     Pixels of an ``ignore`` value may hold any class, so with such pixels no class is known to be absent.
 
     Args:
         slots: the pictures that the mask lies on.
-        spacing_mm: of the mask's axes of space; None when unknown, then there are no areas.
 
     Raises:
         ReadError: the mask holds a value that the spec does not map.
     """
+    mask = measured.mask
     labels: dict[str, LabelFact] = {}
-    layered = context.loaded.spec.media[fact.of].layers is not None  # names, and no value of theirs is background
     ignored = False
     for region in mask.regions:
-        if not layered and region.value == fact.background:
+        if not mask.named and region.value == fact.background:
             continue
-        if not layered and region.value in fact.ignore:
+        if not mask.named and region.value in fact.ignore:
             ignored = True
             continue
-        try:
-            meaning = context.maps[name](region.raw)
-        except UnmappedValueError as error:
-            raise ReadError(f"mask {fact.of}: {error}", error_class="unmapped_value") from error
+        meaning = _meaning(context, name, fact, region.raw, f"ROI {region.value}" if mask.free_names else None)
         if meaning is DROPPED or region.size_px == 0:
             continue
-        source = out.cite_file(region.file, fact.of, region.raw)
+        source = out.cite_file(region.file, fact.of, _quoted(context, name, mask, region.raw))
         label = out.label(
             meaning.concept,
             slots,
@@ -68,9 +62,11 @@ def add_mask_classes(
         )
         labels[region.raw] = label
         shape = _add_region(fact.of, region, label, slots, source, attribution(fact), out)
-        _add_extent(mask, region, shape, slots, spacing_mm, out)
+        measured.add(region, shape, out)
         if mask.space == 2 and fact.boxes != "none":
             _add_boxes(mask, region, shape, slots, out, split=fact.boxes == "component")
+    for point in mask.points:
+        _add_point(context, name, fact, mask, point, slots, out)
     for union, members in fact.unions.items():
         present = [labels[member] for member in members if member in labels]
         if present:
@@ -83,20 +79,69 @@ def add_mask_classes(
                 from_=[label.id for label in present],
                 rule="union_of_classes@1",
             )
-    if fact.covers == "all" and not ignored:
+    if fact.covers == "all" and not ignored and mask.covers_image:
         out.scope(slots, context.set_name(name), instances=False)
+
+
+def _meaning(context: FactContext, name: str, fact: MaskClassFact, raw: str, instead: str | None) -> Meaning:
+    """What the map makes of a name; ``instead`` stands in the message for a name that may not be quoted."""
+    try:
+        return context.maps[name](raw)
+    except UnmappedValueError as error:
+        said = str(error) if instead is None else f"the name of {instead} is not mapped; it is free text, so look it up"
+        raise ReadError(f"mask {fact.of}: {said}", error_class="unmapped_value") from (None if instead else error)
+
+
+def _quoted(context: FactContext, name: str, mask: MaskLabels, raw: str) -> str | None:
+    """A name as a record may cite it: free text only where the spec itself has it, word for word."""
+    return raw if not mask.free_names or raw in context.maps[name].values else None
+
+
+def _add_point(
+    context: FactContext,
+    name: str,
+    fact: MaskClassFact,
+    mask: MaskLabels,
+    point: MaskPoint,
+    slots: list[str],
+    out: Collector,
+) -> None:
+    """A landmark in the patient's millimetres, with the label of its name."""
+    meaning = _meaning(context, name, fact, point.raw, "a point" if mask.free_names else None)
+    if meaning is DROPPED:
+        return
+    source = out.cite_file(point.file, fact.of, _quoted(context, name, mask, point.raw))
+    label = out.label(
+        meaning.concept,
+        slots,
+        source=source,
+        by=attribution(fact),
+        side=meaning.side,
+        side_frame=meaning.side_frame,
+    )
+    out.add(
+        RegionFact,
+        concept=meaning.concept,
+        of=label.id,
+        slots=list(slots),
+        shape="point",
+        frame="ras_mm",
+        coords=list(point.ras_mm),
+        source=source,
+        by=attribution(fact),
+    )
 
 
 def add_mask_instances(
     context: FactContext,
     name: str,
     fact: InstanceFact,
-    mask: MaskLabels,
+    measured: MeasuredMask,
     slots: list[str],
-    spacing_mm: tuple[float, ...] | None,
     out: Collector,
 ) -> None:
-    """A region, a box and an area for every instance, and their count where all were looked for."""
+    """A region, a box and its measures for every instance, and their count where all were looked for."""
+    mask = measured.mask
     concept = context.taxonomy.find(fact.concept).id
     count = 0
     for region in mask.regions:
@@ -114,10 +159,10 @@ def add_mask_instances(
         source = out.cite_file(region.file, fact.of, None)
         label = out.label(concept, slots, source=source, by=attribution(fact))
         shape = _add_region(fact.of, region, label, slots, source, attribution(fact), out)
-        _add_extent(mask, region, shape, slots, spacing_mm, out)
+        measured.add(region, shape, out)
         if mask.space == 2:
             _add_boxes(mask, region, shape, slots, out, split=False)
-    if fact.covers == "all":
+    if fact.covers == "all" and mask.covers_image:
         out.scope(slots, context.set_name(name), instances=True)
         if count:
             add_counts(out, slots, {concept: count})
@@ -143,36 +188,6 @@ def _add_region(
         instance=region.instance,
         source=source,
         by=by,
-    )
-
-
-def _add_extent(
-    mask: MaskLabels,
-    region: MaskRegion,
-    shape: RegionFact,
-    slots: list[str],
-    spacing_mm: tuple[float, ...] | None,
-    out: Collector,
-) -> None:
-    """Area in mm2 or volume in mL, where the grid has a scale. A tilted grid has its volume from the determinant."""
-    if mask.space == 3 and mask.affine_ijk_to_ras is not None:
-        unit_ml = abs(float(np.linalg.det(mask.affine_ijk_to_ras[:3, :3]))) / 1000.0
-        concept, unit, step = "quantity/volume", "mL", unit_ml
-    elif mask.space == 2 and spacing_mm is not None:
-        concept, unit, step = "quantity/area", "mm2", spacing_mm[0] * spacing_mm[1]
-    else:
-        return
-    out.add(
-        MeasureFact,
-        concept=concept,
-        of=shape.id,
-        slots=list(slots),
-        value=region.size_px * step,
-        unit=unit,
-        resolution=step,
-        by="derived",
-        from_=[shape.id],
-        rule="mask_extent@1",
     )
 
 

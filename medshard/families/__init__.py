@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from medshard.families.base import Delivered, Family
-from medshard.families.image_rule import ImageRule, View
+from medshard.families.image_rule import ImageRule, VideoRule, View
 from medshard.registry import Entry, Registry
 
-__all__ = ["FAMILIES", "Delivered", "Family", "ImageRule", "View"]
+__all__ = ["FAMILIES", "Delivered", "Family", "ImageRule", "VideoRule", "View"]
 
 FAMILIES: Registry[Family] = Registry(
     "family",

@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from medshard.families.image_rule import ImageRule
-from medshard.record.conversation import Block, MediaBlock, RegionBlock, TimeBlock
+from medshard.families.image_rule import ImageRule, VideoRule
+from medshard.record.conversation import Block, MediaBlock, RegionBlock, SpacingBlock, TimeBlock
 from medshard.record.facts import Fact, IntervalFact, RegionFact
 
 __all__ = ["Delivered", "Family", "render_blocks"]
@@ -29,6 +29,12 @@ class Delivered:
     Attributes:
         width, height: pixels.
         moved: the map of points (n, 2) where an elastic displacement is on the way; it replaces the affine one.
+        pictures: of a volume, how many are delivered, or None where none is; a video's frames count as one.
+        video: they are frames of a video.
+        spacing_mm: distance of delivered pixel centres across and down, and of planes where there are several; None
+            where it follows from the stored spacing and the map.
+        of_volume: of a volume, the box x0 y0 x1 y1 of its picture in which a region's 3D box is seen.
+        in_crop: of a crop in 3D, the box x0 y0 z0 x1 y1 z1 in which a region's 3D box is seen.
     """
 
     width: int
@@ -40,6 +46,17 @@ class Delivered:
     shear_x: float = 0.0
     shear_y: float = 0.0
     moved: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    pictures: int | None = None
+    video: bool = False
+    spacing_mm: tuple[float, ...] | None = None
+    of_volume: Callable[[RegionFact], tuple[float, float, float, float]] | None = None
+    in_crop: Callable[[RegionFact], tuple[float, ...]] | None = None
+
+    def spaced_mm(self, stored_xy_mm: Sequence[float]) -> tuple[float, float]:
+        """Distance of delivered pixel centres across and down, of stored ones that are so far apart."""
+        inverse = np.linalg.inv([[self.scale_x, self.shear_x], [self.shear_y, self.scale_y]])
+        across, down = np.linalg.norm(inverse.T * np.asarray(stored_xy_mm[:2]), axis=1).tolist()
+        return across, down
 
     def points(self, points_xy: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
         """Stored points in delivered pixels; they may lie outside of the picture."""
@@ -81,10 +98,12 @@ class Family(Protocol):
     Attributes:
         name: as in ``Loader(family=...)``.
         image: what becomes of pictures; None where the transform alone says it.
+        video: what becomes of the frames of a video; None where the family takes none by a rule.
     """
 
     name: str
     image: ImageRule | None
+    video: VideoRule | None
 
     def media(self, block: MediaBlock) -> str:
         """The placeholder of a medium."""
@@ -92,6 +111,10 @@ class Family(Protocol):
 
     def box(self, box: tuple[float, float, float, float], delivered: Delivered) -> str:
         """A box in delivered pixels, as the family writes it."""
+        ...
+
+    def box3d(self, box: tuple[float, ...]) -> str:
+        """A box x0 y0 z0 x1 y1 z1 in voxels of a delivered crop, as the family writes it."""
         ...
 
     def mask(self) -> str:
@@ -119,14 +142,31 @@ def render_blocks(
     pieces: list[str] = []
     for block in blocks:
         if isinstance(block, MediaBlock):
-            pieces.append(family.media(block) + "\n")
+            pieces.append(_media(block, family, delivered.get(block.slot)))
         elif isinstance(block, RegionBlock):
             pieces.append(", ".join(_region(by_id[fact], family, delivered) for fact in block.facts))
+        elif isinstance(block, SpacingBlock):
+            pieces.append(_spacing(block, delivered[block.slot]))
         elif isinstance(block, TimeBlock):
             pieces.append(", ".join(_time(by_id[fact], family) for fact in block.facts))
         else:
             pieces.append(block.text)
     return "".join(pieces)
+
+
+def _media(block: MediaBlock, family: Family, seen: Delivered | None) -> str:
+    """A placeholder each picture; of a volume as it is delivered, whatever the text calls it."""
+    if seen is None or seen.pictures is None:
+        return family.media(block) + "\n"
+    shown = block.model_copy(update={"as_": "video" if seen.video else "image"})
+    return (family.media(shown) + "\n") * seen.pictures
+
+
+def _spacing(block: SpacingBlock, seen: Delivered) -> str:
+    """Across, down, and from plane to plane, with three digits."""
+    stored_xyz_mm = block.spacing_mm[::-1]
+    lengths = seen.spacing_mm or (*seen.spaced_mm(stored_xyz_mm), *stored_xyz_mm[2:])
+    return " x ".join(f"{length:.3g}" for length in lengths)
 
 
 def _region(region: Fact, family: Family, delivered: Mapping[str, Delivered]) -> str:
@@ -135,6 +175,12 @@ def _region(region: Fact, family: Family, delivered: Mapping[str, Delivered]) ->
     if isinstance(region, RegionFact) and region.shape == "box" and isinstance(region.coords, list):
         seen = delivered[region.slots[0]]
         return family.box(seen.box([float(edge) for edge in region.coords]), seen)  # type: ignore[arg-type]
+    if isinstance(region, RegionFact) and region.shape == "box3d":
+        seen = delivered[region.slots[0]]
+        if seen.of_volume is not None:
+            return family.box(seen.box(seen.of_volume(region)), seen)
+        if seen.in_crop is not None:
+            return family.box3d(seen.in_crop(region))
     raise ValueError(f"the fact {region.id} is no box and no mask, so it cannot be written as a place")
 
 

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from medshard.engine import Patches
 
-__all__ = ["CLIP_MEAN", "CLIP_STD", "HALF", "IMAGENET_MEAN", "IMAGENET_STD", "ImageRule", "View"]
+__all__ = ["CLIP_MEAN", "CLIP_STD", "HALF", "IMAGENET_MEAN", "IMAGENET_STD", "ImageRule", "VideoRule", "View"]
 
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -107,4 +107,19 @@ class ImageRule(Protocol):
 
     def columns(self, height: int, width: int) -> dict[str, list[int]]:
         """What the model is told of a picture beside its pixels: its row of ``image_grid_thw`` and the like."""
+        ...
+
+
+class VideoRule(ImageRule, Protocol):
+    """The frames of a video: each is resized as a picture is, and ``patches.repeat`` of them are cut together.
+
+    Where frames are left over, the last one is taken again. All frames have one size.
+    """
+
+    def frame_groups(self, frames: int) -> int:
+        """How many times ``patches.repeat`` frames, the last of them filled up."""
+        ...
+
+    def video_columns(self, height: int, width: int, frames: int) -> dict[str, list[int]]:
+        """What the model is told of a video beside its pixels."""
         ...

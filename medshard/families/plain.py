@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from medshard.families.base import Delivered
-from medshard.families.image_rule import ImageRule
+from medshard.families.image_rule import ImageRule, VideoRule
 from medshard.record.conversation import MediaBlock
 
 __all__ = ["FAMILY", "PlainFamily"]
@@ -16,6 +16,7 @@ class PlainFamily:
 
     name: str = "plain"
     image: ImageRule | None = None
+    video: VideoRule | None = None
 
     def media(self, block: MediaBlock) -> str:
         """The tag that LLaVA-style readers count."""
@@ -23,7 +24,11 @@ class PlainFamily:
 
     def box(self, box: tuple[float, float, float, float], delivered: Delivered) -> str:
         """Edges rounded half up to whole pixels."""
-        return f"[{', '.join(str(math.floor(edge + 0.5)) for edge in box)}]"
+        return _rounded(box)
+
+    def box3d(self, box: tuple[float, ...]) -> str:
+        """The same, of six edges."""
+        return _rounded(box)
 
     def mask(self) -> str:
         """A token that a trainer replaces by its own."""
@@ -32,6 +37,10 @@ class PlainFamily:
     def interval(self, start_s: float, end_s: float) -> str:
         """Seconds with one decimal."""
         return f"{start_s:.1f}s-{end_s:.1f}s"
+
+
+def _rounded(edges: tuple[float, ...]) -> str:
+    return f"[{', '.join(str(math.floor(edge + 0.5)) for edge in edges)}]"
 
 
 FAMILY = PlainFamily()

@@ -1,7 +1,9 @@
 """Qwen2-VL, Qwen2.5-VL and Qwen3-VL: any size, rounded to whole merged patches, between two pixel counts.
 
 Source: transformers, ``models/qwen2_vl/image_processing_qwen2_vl.py`` (``smart_resize``, ``patchify``), which all three
-use, with the numbers of each model's ``preprocessor_config.json``; Qwen2-VL, arXiv 2409.12191, section 2.1.
+use, and ``video_processing_qwen2_vl.py`` of the first two (Qwen3-VL writes times of frames into the text, which planes
+of a volume have not), with the numbers of each model's ``preprocessor_config.json``; Qwen2-VL, arXiv 2409.12191,
+section 2.1.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from medshard.engine import Patches
 from medshard.families.image_rule import CLIP_MEAN, CLIP_STD, HALF, View
 from medshard.families.vision import VisionFamily
 
-__all__ = ["QWEN2_5_VL", "QWEN2_VL", "QWEN3_VL", "QwenRule"]
+__all__ = ["QWEN2_5_VL", "QWEN2_VL", "QWEN3_VL", "QwenRule", "QwenVideoRule"]
 
 _LONGEST_SHAPE = 200
 """Longer edge over shorter edge beyond which the processor refuses."""
@@ -80,8 +82,33 @@ class QwenRule:
         return {"image_grid_thw": [1, high // self.patches.edge, wide // self.patches.edge]}
 
 
+@dataclass(frozen=True)
+class QwenVideoRule(QwenRule):
+    """Frames two by two; ``pixel_values_videos`` (N, 3 * 2 * edge * edge) and ``video_grid_thw``.
+
+    ``min_pixels`` and ``max_pixels`` are of a frame. ``token_count`` is that of a pair of frames.
+    """
+
+    marker: str = "<|vision_start|><|video_pad|><|vision_end|>"
+
+    def frame_groups(self, frames: int) -> int:
+        """Pairs of frames."""
+        return -(-frames // self.patches.repeat)
+
+    def expanded(self, tokens: int) -> str:
+        """Placeholders between the two tokens that the chat template writes."""
+        return f"<|vision_start|>{'<|video_pad|>' * tokens}<|vision_end|>"
+
+    def video_columns(self, height: int, width: int, frames: int) -> dict[str, list[int]]:
+        """``video_grid_thw``: frame pairs, patches down, patches across."""
+        _, down, across = self.columns(height, width)["image_grid_thw"]
+        return {"video_grid_thw": [self.frame_groups(frames), down, across]}
+
+
 _RULE_14 = QwenRule(56 * 56, 28 * 28 * 16384, Patches(14, merge=2, repeat=2), CLIP_MEAN, CLIP_STD)
 
-QWEN2_VL = VisionFamily("qwen2-vl", _RULE_14)
-QWEN2_5_VL = VisionFamily("qwen2.5-vl", _RULE_14)
+_VIDEO_14 = QwenVideoRule(128 * 28 * 28, 768 * 28 * 28, Patches(14, merge=2, repeat=2), CLIP_MEAN, CLIP_STD)
+
+QWEN2_VL = VisionFamily("qwen2-vl", _RULE_14, _VIDEO_14)
+QWEN2_5_VL = VisionFamily("qwen2.5-vl", _RULE_14, _VIDEO_14)
 QWEN3_VL = VisionFamily("qwen3-vl", QwenRule(256 * 256, 4096 * 4096, Patches(16, merge=2, repeat=2), HALF, HALF))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medshard.families.image_rule import ImageRule
+from medshard.families.image_rule import ImageRule, VideoRule
 from medshard.families.plain import PlainFamily
 from medshard.record.conversation import MediaBlock
 
@@ -10,17 +10,18 @@ __all__ = ["VisionFamily"]
 
 
 class VisionFamily(PlainFamily):
-    """Pictures by a rule.
+    """Pictures by a rule, and videos by another.
 
     Args:
         name: of the family.
-        image: its rule.
+        image: rule of pictures.
+        video: rule of the frames of a video; None for a family that takes none.
     """
 
-    def __init__(self, name: str, image: ImageRule) -> None:
-        self.name, self.image = name, image
+    def __init__(self, name: str, image: ImageRule, video: VideoRule | None = None) -> None:
+        self.name, self.image, self.video = name, image, video
         self._marker = image.marker
 
     def media(self, block: MediaBlock) -> str:
-        """The marker that the family's processor expands; also of a volume, of which a plane is delivered."""
-        return self._marker
+        """The marker that the family's processor expands."""
+        return self.video.marker if block.as_ == "video" and self.video is not None else self._marker

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from medshard.augment import Compiled
+from medshard.augment.planes import Planes
 from medshard.augment.views import elastic_of
 from medshard.errors import LoaderError
 from medshard.loader.pixels import PixelPlan
 
-__all__ = ["Batch", "told_geometry"]
+__all__ = ["Batch", "told_geometry", "told_planes"]
 
 
 class Batch(dict[str, Any]):
@@ -28,6 +29,15 @@ class Batch(dict[str, Any]):
     pixels; see ``medshard.augment.to_source``. ``elastic``: an ``Elastic`` or None an item, where the transform has an
     ElasticTransform. With MultiCrop: ``views``, a list of tensors, instead of ``image``, ``mask_views`` instead of
     ``mask``, and ``geometry`` (B, views, 2, 3), ``elastic`` a list of views an item.
+    Of pictures of volumes: with TakeSlices ``image`` is (B, N, C, H, W) and ``mask`` (B, N, H, W); ``pictures`` (B,)
+    how many an item has. ``slice_index`` (B, N) int64, ``position_mm`` (B, N) and ``voxels_from_picture`` (B, N, 3, 4)
+    float64, a row a picture or a tile of a montage; -1 and not a number where there is none or nothing is known. See
+    ``medshard.augment.to_voxels``.
+    Of crops in 3D: ``image`` (B, C, D, H, W), ``mask`` (B, D, H, W) or with layers (B, L, D, H, W), ``geometry``
+    (B, 3, 4) over (i, j, k), indices of voxel centres, ``affine`` (B, 4, 4) float64, the crop's (i, j, k) to RAS in mm
+    or not a number, ``presence`` (B, C) bool, ``crop`` (B,) int64; ``patch_mask``, ``window_start_zyx`` and
+    ``volume_shape_zyx`` where the transform makes them. With Views3D: ``views`` and ``mask_views``, and an axis of
+    views after the first of ``geometry``, ``affine``, ``presence`` and ``patch_mask``. See docs/loader.md.
     ``padded``: bool, True for items that only fill the step. ``state``: the loader's state after this batch.
     """
 
@@ -67,3 +77,26 @@ def told_geometry(plans: Sequence[PixelPlan | LoaderError], compiled: Compiled) 
     if elastic_of(compiled.views[0]) is not None:
         told["elastic"] = displaced if views > 1 else [of_view[0] for of_view in displaced]
     return told
+
+
+def told_planes(plans: Sequence[PixelPlan | LoaderError], take: Planes) -> dict[str, Any]:
+    """``pictures``, ``slice_index``, ``position_mm`` and ``voxels_from_picture``."""
+    rows, columns = take.tiles or (take.pictures or 1, 1)
+    shown = [plan.planes if isinstance(plan, PixelPlan) else None for plan in plans]
+    count = max((len(planes.runs) for planes in shown if planes is not None), default=0)
+    count = max(count, rows * columns)
+    index = np.full((len(plans), count), -1, np.int64)
+    position_mm = np.full((len(plans), count), np.nan)
+    matrices = np.full((len(plans), count, 3, 4), np.nan)
+    for place, planes in enumerate(shown):
+        if planes is not None:
+            filled = len(planes.runs)
+            index[place, :filled], position_mm[place, :filled] = planes.slice_index, planes.position_mm
+            matrices[place, :filled] = planes.voxels_from_picture()
+    pictures = [plan.pictures if isinstance(plan, PixelPlan) else 0 for plan in plans]
+    return {
+        "pictures": torch.tensor(pictures, dtype=torch.int64),
+        "slice_index": torch.from_numpy(index),
+        "position_mm": torch.from_numpy(position_mm),
+        "voxels_from_picture": torch.from_numpy(matrices),
+    }

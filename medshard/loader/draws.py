@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from medshard.loader.counter import fold, uniform_u64_array
+from medshard.loader.counter import fold, uniform, uniform_u64, uniform_u64_array
 
-__all__ = ["ItemDraws"]
+__all__ = ["ItemDraws", "VolumeCropDraws"]
 
-_SALT_GEOMETRY = 11  # keeps the uses of one seed apart
+_SALT_GEOMETRY, _SALT_CROP = 11, 15  # keep the uses of one seed apart
 
 
 class ItemDraws:
@@ -33,3 +33,23 @@ class ItemDraws:
         """(len(rows),) the state of the counters, from which further ones go on."""
         states = self._states if len(rows) == len(self._states) else self._states[rows]
         return fold(states, place)
+
+
+class VolumeCropDraws:
+    """The random numbers of one crop of a volume; see ``medshard.augment.volume.CropDraws``.
+
+    Args:
+        item: row of the corpus's items.
+        crop: number of the crop of this item.
+    """
+
+    def __init__(self, seed: int, epoch: int, item: int, crop: int) -> None:
+        self._counters = (seed, _SALT_CROP, epoch, item, crop)
+
+    def uniform(self, place: int, number: int) -> float:
+        """A number in [0, 1), of the operation at ``place``."""
+        return uniform(*self._counters, place, number)
+
+    def seed(self, place: int) -> int:
+        """64 bits from which further counters of the operation go on."""
+        return uniform_u64(*self._counters, place)

@@ -9,9 +9,10 @@ from medshard.corpus.corpus import Corpus
 from medshard.engine import crc32c
 from medshard.errors import MedshardError
 from medshard.loader.selection import Part
+from medshard.loader.stats import Stats
 from medshard.storage.base import Bytes
 
-__all__ = ["fetch_parts"]
+__all__ = ["fetch_parts", "fetch_there"]
 
 
 def fetch_parts(corpus: Corpus, parts: Sequence[Part], executor: Executor) -> list[Bytes | MedshardError]:
@@ -34,6 +35,19 @@ def fetch_parts(corpus: Corpus, parts: Sequence[Part], executor: Executor) -> li
     for shard, data in zip(by_shard, executor.map(read, by_shard), strict=True):
         for number, place in enumerate(by_shard[shard]):
             found[place] = data if isinstance(data, MedshardError) else _checked(corpus, parts[place], data[number])
+    return found
+
+
+def fetch_there(
+    corpus: Corpus, parts: Sequence[Part | None], executor: Executor, stats: Stats
+) -> list[Bytes | MedshardError | None]:
+    """``fetch_parts`` for those that are there, counted as ``bytes``; None for the others."""
+    wanted = [place for place, part in enumerate(parts) if part is not None]
+    listed = [part for part in parts if part is not None]
+    stats.add("bytes", sum(part.size_bytes for part in listed))
+    found: list[Bytes | MedshardError | None] = [None] * len(parts)
+    for place, data in zip(wanted, fetch_parts(corpus, listed, executor), strict=True):
+        found[place] = data
     return found
 
 

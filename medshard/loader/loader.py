@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -13,33 +13,27 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, get_worker_info
 
-from medshard.augment import Compiled, Operation, compile_operations
-from medshard.augment.steps import Step
+from medshard.augment import Operation
+from medshard.augment.volume import is_volume_transform
 from medshard.corpus.corpus import Corpus
-from medshard.engine import BatchLayout, Engine
+from medshard.engine import Engine
 from medshard.errors import LoaderError, MedshardError
 from medshard.families import FAMILIES, Family
-from medshard.loader.batch import Batch, told_geometry
+from medshard.loader.arguments import check_choice, check_pictures, order_config, total_batch
+from medshard.loader.batch import Batch
 from medshard.loader.conversation import ItemText, no_text, read_item_text
-from medshard.loader.fetch import fetch_parts
-from medshard.loader.order import BatchPlan, Order, OrderConfig, OrderState, rank_slice
-from medshard.loader.patches import BegunPatches, begin_patches, compile_for_rule, with_views
-from medshard.loader.pixels import (
-    DTYPES,
-    BegunPixels,
-    PixelPlan,
-    begin_views,
-    draw_items,
-    read_planes,
-    smallest_enough,
-)
+from medshard.loader.delivery import Delivery, StepItems, StepPixels
+from medshard.loader.fetch import fetch_there
+from medshard.loader.order import BatchPlan, Order, OrderState, rank_slice
+from medshard.loader.pictures import PictureOptions, deliver_pictures
+from medshard.loader.pixels import DTYPES
 from medshard.loader.prefetch import Prefetch, Stages
-from medshard.loader.selection import ItemLine, MediumLine, Part, Selection
+from medshard.loader.selection import ItemLine, Selection
 from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
-from medshard.loader.values import draw_item_values
+from medshard.loader.volumes.delivery import VolumeCrops
+from medshard.loader.volumes.options import VolumeOptions, compile_crops
 from medshard.loader.world import rank_and_world
-from medshard.storage.base import Bytes
 
 __all__ = ["Loader"]
 
@@ -57,27 +51,13 @@ class _Step:
 
 
 @dataclass
-class _Read:
-    """The bytes of a step, and its geometry, which decides what of a volume is read."""
-
-    lines: list[ItemLine]
-    texts: list[ItemText | None]
-    plans: list[PixelPlan | LoaderError]
-    pictures: list[Bytes | MedshardError | None]
-    masks: list[Bytes | MedshardError | None]
-    picture_planes: list[NDArray[np.generic] | MedshardError | None]
-    mask_planes: list[NDArray[np.generic] | MedshardError | None]
-    problems: dict[int, str]
-    factors: list[int]
-
-
-@dataclass
-class _Begun:
-    """A step that the engine works on."""
+class _Made:
+    """A step whose pixels are being made, and why some of its items cannot be delivered, by place."""
 
     step: _Step
-    read: _Read
-    pixels: dict[str, BegunPixels | BegunPatches] = field(default_factory=dict)
+    items: StepItems
+    pixels: StepPixels
+    problems: dict[int, str]
 
 
 class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read by mypy, being gigabytes
@@ -96,16 +76,20 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         shuffle: False for the order of the index.
         seed: of order and augmentation.
         remainder: what becomes of items that do not fill the last step of an epoch: ``short``, ``pad`` or ``drop``.
-        window: items that are mixed with one another; None mixes all with all, at the price of scattered reads.
+        window: items (or crops) that are mixed with one another; None mixes all with all, at the price of scattered
+            reads. ``auto`` is 16,384 items, or the crops of 16 volumes.
         threads: of the native engine; as many as cores by default, one in a DataLoader's worker.
         device: ``cpu``.
         on_error: ``raise``, or ``skip`` to deliver ``valid = False`` in the sample's place and count it.
         by: ``item`` for one a conversation, ``sample`` for one a sample, without text.
-        image, mask: slots that are delivered; without ``image``, the only picture of each item.
-        channels: 1 or 3.
+        image, mask: slots that are delivered; without ``image``, the only picture of each item. Several slots, such as
+            the sequences of an MR, are the channels of a crop of volumes, see docs/volumes.md.
+        channels: 1 or 3, of pictures; volumes have their own.
+        crops_per_volume: with a crop in 3D, how often an epoch has each item; each is drawn anew.
         dtype: of pictures: float32, float16, bfloat16, uint8.
         renditions: read the smallest stored level of a picture that has so many pixels for each of the output, on a
-            side: 1 is fastest, 2 stays closer to the picture where it is all noise; None always reads the picture.
+            side: 1 is fastest, 2 stays closer to the picture where it is all noise; None always reads the picture. The
+            same holds of levels of a volume, for crops in 3D.
         channels_last: pictures keep the shape (B, C, H, W), in the memory format ``torch.channels_last``.
         family: grammar of places and media in text, and what a vision-language model takes of a picture: a name of
             ``medshard.families.FAMILIES`` or a family itself. With a rule for pictures a batch has ``pixel_values``
@@ -128,13 +112,14 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         shuffle: bool = True,
         seed: int = 0,
         remainder: Literal["short", "pad", "drop"] = "short",
-        window: int | None = 16_384,
+        window: int | Literal["auto"] | None = "auto",
         threads: int | None = None,
         device: str = "cpu",
         on_error: Literal["raise", "skip"] = "raise",
         by: Literal["item", "sample"] = "item",
-        image: str | None = None,
+        image: str | Sequence[str] | None = None,
         mask: str | None = None,
+        crops_per_volume: int = 1,
         channels: int = 3,
         dtype: str = "float32",
         renditions: float | None = 1.0,
@@ -146,10 +131,10 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         pin_memory: bool = False,
     ) -> None:
         super().__init__()
-        _check_choice("remainder", remainder, ("short", "pad", "drop"))
-        _check_choice("on_error", on_error, ("raise", "skip"))
-        _check_choice("by", by, ("item", "sample"))
-        _check_choice("dtype", dtype, tuple(DTYPES))
+        check_choice("remainder", remainder, ("short", "pad", "drop"))
+        check_choice("on_error", on_error, ("raise", "skip"))
+        check_choice("by", by, ("item", "sample"))
+        check_choice("dtype", dtype, tuple(DTYPES))
         if device != "cpu":
             raise LoaderError(f"device={device!r}: batches are made on the CPU; move them with batch.to({device!r})")
         if renditions is not None and not renditions >= 1:
@@ -157,52 +142,27 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         if channels not in (1, 3):
             raise LoaderError(f"channels is 1 or 3, not {channels}")
         self.rank, self.world_size = rank_and_world(rank, world_size)
-        self.global_batch_size = _global_batch(batch_size, global_batch_size, self.world_size)
+        self.global_batch_size = total_batch(batch_size, global_batch_size, self.world_size)
         self.corpus, self.seed, self._threads, self._on_error = corpus, seed, threads, on_error
         self._family = FAMILIES.get(family) if isinstance(family, str) else family
         self._selection = Selection(corpus, image=image, mask=mask, by=by)
-        self._by, self._prefetch, self._mask_slot = by, max(1, prefetch), mask
-        self._channels, self._dtype, self._renditions = channels, dtype, renditions
-        self._channels_last = channels_last
-        self._compiled = self._compile(transform)
-        config = OrderConfig(seed=seed, shuffle=shuffle, remainder=remainder, window_items=window)
-        self._order = Order([self._selection.source], config)
+        self._by, self._prefetch = by, max(1, prefetch)
+        self._stats, self._memory = Stats(), SlotMemory(pin=pin_memory)
+        self._engine: Engine | None = None
+        if transform is not None and is_volume_transform(transform):
+            crops = VolumeOptions(seed, dtype, renditions, mask, crops_per_volume)
+            compiled = compile_crops(transform, crops, self._family, by=by, channels_last=channels_last)
+            self._delivery: Delivery = VolumeCrops(self._selection, compiled, crops, self._memory, self._stats)
+        else:
+            check_pictures(self._selection, crops_per_volume)
+            options = PictureOptions(seed, channels, dtype, channels_last, renditions, mask, self._family)
+            self._delivery = deliver_pictures(self._selection, transform, options, self._memory, self._stats)
+        self._units = self._delivery.units()
+        config = order_config(self._units, window)
+        self._order = Order([self._units.source], replace(config, seed=seed, shuffle=shuffle, remainder=remainder))
         self._next = OrderState()
         self._delivered: OrderState | None = None
-        self._stats = Stats()
-        self._engine: Engine | None = None
-        self._memory = SlotMemory(pin=pin_memory)
-        self._running: weakref.ref[Prefetch[_Step, _Read, _Begun, Batch]] | None = None
-
-    def _compile(self, transform: Sequence[Operation] | None) -> Compiled | None:
-        rule = self._family.image
-        if rule is not None:
-            if self._channels != 3 or self._dtype == "uint8" or self._channels_last:
-                raise LoaderError(
-                    f"the family {self._family.name} sees 3 channels of float32, float16 or bfloat16, channels first"
-                )
-            if self._mask_slot is not None:
-                raise LoaderError(f"masks have one size, and pictures of the family {self._family.name} many")
-            compiled = compile_for_rule(transform or (), rule, self._family.name)
-            return compiled if self._selection.has_pictures else None
-        if transform is not None:
-            compiled = compile_operations(transform)
-            if self._dtype == "uint8" and not compiled.unit:
-                raise LoaderError(
-                    "dtype='uint8' holds 0..1 times 255, not what Normalize or ZScoreNormalize give; take a float type"
-                )
-            for step in (operation for operation in transform if isinstance(operation, Step)):
-                if step.channels not in (1, self._channels):
-                    raise LoaderError(
-                        f"{type(step).__name__} has {step.channels} channels, the loader {self._channels}"
-                    )
-            return compiled
-        if self._selection.has_pictures:
-            raise LoaderError(
-                "the items have pictures: say transform=[...], such as [Resize((224, 224))] or "
-                "[RandomResizedCrop(224), RandomHorizontalFlip()] of medshard.augment"
-            )
-        return None
+        self._running: weakref.ref[Prefetch[_Step, _Made, _Made, Batch]] | None = None
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -300,49 +260,14 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
 
     # -- one step ------------------------------------------------------------------------------------------------
 
-    def _read(self, step: _Step, executor: ThreadPoolExecutor) -> _Read:
-        lines = self._selection.lines(step.items)
+    def _read(self, step: _Step, executor: ThreadPoolExecutor) -> _Made:
+        places, crops = self._units.split(step.items)
+        lines = self._selection.lines(places)
         problems: dict[int, str] = {}
         with self._stats.timed("read text"):
             texts = self._texts(lines, executor, problems)
-        plans = draw_items(lines, texts, self._compiled, self.seed, step.epoch)
-        if self._family.image is not None:
-            rule = self._family.image
-            plans = [with_views(plan, text, rule) for plan, text in zip(plans, texts, strict=True)]
-        with self._stats.timed("read pixels"):
-            take = self._compiled.take_slice if self._compiled is not None else None
-            pictures = [line.picture for line in lines]
-            masks = [line.mask for line in lines]
-            parts = self._picture_parts(pictures, plans)
-            factors = [part.factor if part is not None else 1 for part in parts]
-            parts += [mask.part if mask is not None else None for mask in masks]
-            data = self._fetch(parts, executor)
-            picture_planes = read_planes(self.corpus, pictures, plans, take, executor)
-            mask_planes = read_planes(self.corpus, masks, plans, take, executor)
-        count = len(lines)
-        return _Read(lines, texts, plans, data[:count], data[count:], picture_planes, mask_planes, problems, factors)
-
-    def _picture_parts(
-        self, pictures: Sequence[MediumLine | None], plans: Sequence[PixelPlan | LoaderError]
-    ) -> list[Part | None]:
-        """What is read of each picture, which its geometry decides."""
-        parts = []
-        for picture, plan in zip(pictures, plans, strict=True):
-            if picture is not None and self._renditions is not None and self._family.image is None:
-                parts.append(smallest_enough(picture, plan, self._renditions))
-            else:
-                parts.append(picture.part if picture is not None else None)
-        self._stats.add("from renditions", sum(part is not None and part.factor > 1 for part in parts))
-        return parts
-
-    def _fetch(self, parts: Sequence[Part | None], executor: ThreadPoolExecutor) -> list[Bytes | MedshardError | None]:
-        wanted = [place for place, part in enumerate(parts) if part is not None]
-        listed = [part for part in parts if part is not None]
-        self._stats.add("bytes", sum(part.size_bytes for part in listed))
-        found: list[Bytes | MedshardError | None] = [None] * len(parts)
-        for place, data in zip(wanted, fetch_parts(self.corpus, listed, executor), strict=True):
-            found[place] = data
-        return found
+        items = StepItems(step.epoch, lines, texts, crops)
+        return _Made(step, items, self._delivery.read(items, executor), problems)
 
     def _texts(
         self, lines: list[ItemLine], executor: ThreadPoolExecutor, problems: dict[int, str]
@@ -351,7 +276,7 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         if self._by == "sample":
             return [no_text()] * len(lines)
         texts: list[ItemText | None] = []
-        records = self._fetch([line.record for line in lines], executor)
+        records = fetch_there(self.corpus, [line.record for line in lines], executor, self._stats)
         newer = self.corpus.text_lines([line.sample for line in lines])
         for place, (line, data) in enumerate(zip(lines, records, strict=True)):
             if isinstance(data, MedshardError) or data is None:
@@ -362,130 +287,46 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
             texts.append(read_item_text(bytes(data), line_text, line.id) if line.id else no_text())
         return texts
 
-    def _begin(self, step: _Step, read: _Read) -> _Begun:
-        begun = _Begun(step, read)
-        if self._compiled is not None:
-            try:
-                with self._stats.timed("jobs"):
-                    self._begin_pixels(begun, self._compiled)
-            except BaseException:
-                self._drop(begun)
-                raise
-        return begun
-
-    def _drop(self, begun: _Begun) -> None:
+    def _begin(self, step: _Step, made: _Made) -> _Made:
         assert self._engine is not None
-        for pixels in begun.pixels.values():
-            self._engine.cancel(pixels.ticket)
+        made.pixels.begin(self._engine)
+        return made
 
-    def _begin_pixels(self, begun: _Begun, compiled: Compiled) -> None:
+    def _drop(self, made: _Made) -> None:
         assert self._engine is not None
-        read = begun.read
-        pictures = [line.picture for line in read.lines]
-        values = [
-            draw_item_values(
-                read.lines, read.texts, read.plans, compiled, self._channels, self.seed, begun.step.epoch, view
-            )
-            for view in range(len(compiled.views))
-        ]
-        if self._family.image is not None:
-            begun.pixels["image"] = begin_patches(
-                self._engine,
-                self._memory,
-                pictures,
-                read.plans,
-                read.pictures,
-                read.picture_planes,
-                self._family.image,
-                self._dtype,
-                compiled,
-                values[0],
-            )
-            return
-        assert compiled.size is not None
-        height, width = compiled.size
-        normalize = compiled.normalize
-        layout = BatchLayout(
-            height,
-            width,
-            self._channels,
-            self._dtype,
-            mean=tuple(normalize.mean) if normalize is not None else (),
-            deviation=tuple(normalize.std) if normalize is not None else (),
-            channels_last=self._channels_last,
-            steps=values[0].steps,
-            reduce=1 if compiled.whole else 2,  # else statistics would depend on how far the crop reduces
-        )
-        begun.pixels["image"] = begin_views(
-            self._engine,
-            self._memory,
-            pictures,
-            read.plans,
-            read.pictures,
-            read.picture_planes,
-            layout,
-            compiled,
-            read.factors,
-            values,
-        )
-        if self._mask_slot is not None:
-            masks = [line.mask for line in read.lines]
-            layout = BatchLayout(height, width, 1, "int32", mask=True)
-            begun.pixels["mask"] = begin_views(
-                self._engine, self._memory, masks, read.plans, read.masks, read.mask_planes, layout, compiled
-            )
+        made.pixels.cancel(self._engine)
 
-    def _finish(self, begun: _Begun) -> Batch:
+    def _finish(self, made: _Made) -> Batch:
         assert self._engine is not None
-        step, read = begun.step, begun.read
-        failed = dict(read.problems)
+        step, lines = made.step, made.items.lines
+        failed = dict(made.problems)
         batch = Batch()
         with self._stats.timed("decode"):
-            for pixels in begun.pixels.values():
-                failed.update(pixels.finish(self._engine))
+            failed.update(made.pixels.finish(self._engine))
         with self._stats.timed("collate"):
-            for name, pixels in begun.pixels.items():
-                batch.update(pixels.fields(name))
-            if self._compiled is not None:
-                batch.update(told_geometry(read.plans, self._compiled))
-            batch["text"] = [self._render(place, read, failed) for place in range(len(read.lines))]
-            batch["key"] = [line.key for line in read.lines]
-            batch["item"] = [f"{line.key}/{line.id}" if line.id else line.key for line in read.lines]
-            batch["valid"] = torch.tensor([place not in failed for place in range(len(read.lines))], dtype=torch.bool)
+            batch.update(made.pixels.fields())
+            batch["text"] = [self._render(place, made, failed) for place in range(len(lines))]
+            batch["key"] = [line.key for line in lines]
+            batch["item"] = [f"{line.key}/{line.id}" if line.id else line.key for line in lines]
+            batch["valid"] = torch.tensor([place not in failed for place in range(len(lines))], dtype=torch.bool)
             batch["padded"] = torch.from_numpy(step.padded.copy())
             batch["state"] = self._dump(step.state)
-        self._account(read, failed)
+        self._account(lines, failed)
         return batch
 
-    def _render(self, place: int, read: _Read, failed: dict[int, str]) -> list[dict[str, str]]:
-        text, plan = read.texts[place], read.plans[place]
-        if text is None or text.conversation is None or place in failed or isinstance(plan, LoaderError):
+    def _render(self, place: int, made: _Made, failed: dict[int, str]) -> list[dict[str, str]]:
+        text = made.items.texts[place]
+        if text is None or place in failed:
             return []
-        delivered = {}
-        if plan.geometry is not None:
-            delivered = dict.fromkeys(text.conversation.slots, plan.geometry.delivered())
-        return text.render(self._family, delivered)
+        delivered = made.pixels.seen(place)
+        return text.render(self._family, delivered) if delivered is not None else []
 
-    def _account(self, read: _Read, failed: dict[int, str]) -> None:
-        self._stats.add("delivered", len(read.lines) - len(failed))
+    def _account(self, lines: Sequence[ItemLine], failed: dict[int, str]) -> None:
+        self._stats.add("delivered", len(lines) - len(failed))
         for place, reason in sorted(failed.items()):
-            line = read.lines[place]
+            line = lines[place]
             number, _ = self.corpus.place_of(line.sample)
             shard = self.corpus.manifest.shards[number]
             if self._on_error == "raise":
                 raise LoaderError(f"{line.key} in {shard.path} cannot be delivered: {reason}")
             self._stats.fail(shard.dataset, line.key, reason)
-
-
-def _check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise LoaderError(f"{name}={value!r}; allowed: {', '.join(allowed)}")
-
-
-def _global_batch(batch_size: int | None, global_batch_size: int | None, world_size: int) -> int:
-    if (batch_size is None) == (global_batch_size is None):
-        raise LoaderError("give batch_size (a rank) or global_batch_size (over all ranks), one of the two")
-    total = batch_size * world_size if batch_size is not None else global_batch_size
-    if total is None or total < 1:
-        raise LoaderError(f"a batch has at least one item, not {batch_size or global_batch_size}")
-    return total

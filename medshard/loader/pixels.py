@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Executor
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from medshard.augment import Compiled, TakeSlice
+from medshard.augment import Compiled
 from medshard.augment.geometry import Geometry, draw_geometries
 from medshard.augment.program import DrawnValues
 from medshard.augment.views import output_size
-from medshard.corpus.corpus import Corpus
 from medshard.engine import CODECS, JOB, BatchLayout, Engine, address_of
 from medshard.errors import LoaderError, MedshardError
-from medshard.families import View
-from medshard.loader.conversation import ItemText, no_text
-from medshard.loader.counter import uniform
+from medshard.families import Delivered, View
+from medshard.loader.conversation import Box3D, ItemText, no_text
+from medshard.loader.counter import fold
 from medshard.loader.draws import ItemDraws
+from medshard.loader.planes import PlanePlan, draw_planes
 from medshard.loader.selection import ItemLine, MediumLine, Part
 from medshard.loader.slots import SlotMemory
+from medshard.readers.base import Affine
 from medshard.shards.sample_parts import INT16_OFFSET
 from medshard.storage.base import Bytes
-from medshard.volumes import VolumeReader
 
 __all__ = [
     "DTYPES",
     "BegunPixels",
     "PixelPlan",
     "Source",
+    "VolumeSeen",
     "begin_views",
     "draw_items",
     "mapping_of",
-    "read_planes",
+    "picture_seed",
     "smallest_enough",
     "source_of",
+    "sources_of",
     "window_of",
 ]
 
@@ -48,8 +49,6 @@ _MASK_DTYPES = {"int32": torch.int32}
 Source: TypeAlias = "tuple[int, int, tuple[int, int, int], int]"
 """Address, bytes, height, width and channels of raw samples, codec."""
 
-_SALT_SLICE = 12  # keeps the uses of one seed apart; the geometry's is in draws.py
-
 
 @dataclass(frozen=True)
 class PixelPlan:
@@ -57,74 +56,151 @@ class PixelPlan:
 
     Attributes:
         geometry: None for an item without a picture; of the first view, where there are several.
-        plane: place along the slice axis, for volumes.
+        planes: what is seen of a volume; None for a picture.
+        regions_xyxy: boxes that the text cites, in pixels of the picture that the geometry begins with.
         more: geometries of the views after the first.
         views: what a family's rule makes of the picture; empty without one.
         ruled_hw: (height, width) of the picture that the rule was asked about: the geometry's, before the rule.
     """
 
     geometry: Geometry | None
-    plane: int | None = None
+    planes: PlanePlan | None = None
+    regions_xyxy: tuple[tuple[float, ...], ...] = ()
     more: tuple[Geometry, ...] = ()
     views: tuple[View, ...] = ()
     ruled_hw: tuple[int, int] | None = None
 
+    @property
+    def pictures(self) -> int:
+        """How many the item has."""
+        return self.planes.pictures if self.planes is not None else int(self.geometry is not None)
+
+    @property
+    def is_video(self) -> bool:
+        """Whether they are the frames of a video."""
+        return self.planes is not None and self.planes.take.as_video
+
+    def delivered(self) -> Delivered:
+        """For text: the map from stored pixels to delivered ones, and what is seen of a volume."""
+        assert self.geometry is not None
+        seen = self.geometry.delivered()
+        if self.planes is None:
+            return seen
+        planes = self.planes
+        pictures = 1 if self.is_video else planes.pictures
+        return replace(
+            seen,
+            pictures=pictures,
+            video=self.is_video,
+            spacing_mm=planes.spacing_mm(seen),
+            of_volume=lambda region: planes.box(Box3D.of(region)),
+        )
+
+
+@dataclass(frozen=True)
+class VolumeSeen:
+    """What a choice of planes may ask of a volume.
+
+    Attributes:
+        affine_ijk_to_ras: None when unknown.
+        foreground_zyx: gives a voxel that the mask marks, for a number in [0, 1); None for none.
+    """
+
+    affine_ijk_to_ras: Affine | None = None
+    foreground_zyx: Callable[[float], Sequence[int] | None] | None = None
+
 
 def draw_items(
-    lines: Sequence[ItemLine], texts: Sequence[ItemText | None], compiled: Compiled | None, seed: int, epoch: int
+    lines: Sequence[ItemLine],
+    texts: Sequence[ItemText | None],
+    compiled: Compiled | None,
+    seed: int,
+    epoch: int,
+    volumes: Sequence[VolumeSeen | MedshardError | None] | None = None,
 ) -> list[PixelPlan | LoaderError]:
-    """The random choices of each item: a function of (seed, epoch, item, operation)."""
+    """The random choices of each item: a function of (seed, epoch, item, operation).
+
+    Args:
+        volumes: of the items whose picture is one; nothing is known of any by default.
+    """
     plans: list[PixelPlan | LoaderError] = [PixelPlan(None)] * len(lines)
     if compiled is None:
         return plans
-    places: list[int] = []
-    sizes: list[tuple[int, int]] = []
-    planes: list[int | None] = []
-    for place, (line, text) in enumerate(zip(lines, texts, strict=True)):
+    volumes = volumes or [None] * len(lines)
+    begun: dict[int, _Begun] = {}
+    for place, (line, text, volume) in enumerate(zip(lines, texts, volumes, strict=True)):
         if line.picture is None or text is None:
             continue
-        if line.picture.kind == "volume":
-            try:
-                plane, size = _draw_plane(line, line.picture, compiled.take_slice, seed, epoch)
-            except LoaderError as error:
-                plans[place] = error
-                continue
-        else:
-            plane, size = None, line.picture.size_hw
-        places.append(place)
-        planes.append(plane)
-        sizes.append(size)
-    if not places:
-        return plans
-    seen = [texts[place] or no_text() for place in places]
-    keeps = [text.keeps for text in seen]
-    regions = [text.regions_xyxy for text in seen]
-    draws = ItemDraws(seed, epoch, np.array([lines[place].item for place in places], np.int64))
-    height, width = np.array(sizes, np.int64).T
-    drawn = [
-        draw_geometries(operations, height, width, draws, keeps, regions, view=view)
-        for view, operations in enumerate(compiled.views)
-    ]
-    for row, place in enumerate(places):
         try:
-            geometry, *more = [view[row] for view in drawn]
-            plans[place] = PixelPlan(geometry, planes[row], tuple(more))
+            begun[place] = _begin(line, text, compiled, volume, seed, epoch)
         except LoaderError as error:
             plans[place] = error
+    if begun:
+        _draw(lines, texts, begun, compiled, seed, epoch, plans)
     return plans
 
 
-def _draw_plane(
-    line: ItemLine, picture: MediumLine, take: TakeSlice | None, seed: int, epoch: int
-) -> tuple[int, tuple[int, int]]:
-    """Which plane of a volume is seen, and its height and width."""
-    if take is None:
-        raise LoaderError(f"{line.key} is a volume: begin the transform with TakeSlice('z') to see a plane of it")
-    axis, height, width = _plane_of(picture, take)
-    length = picture.shape[axis]
-    middle = take.index == "middle"
-    plane = length // 2 if middle else int(uniform(seed, _SALT_SLICE, epoch, line.item) * length)
-    return plane, (height, width)
+@dataclass(frozen=True)
+class _Begun:
+    """A picture before its geometry: its size, and with square pixels."""
+
+    planes: PlanePlan | None
+    size_hw: tuple[int, int]
+    square_hw: tuple[int, int]
+    regions_xyxy: tuple[tuple[float, ...], ...]
+
+
+def _begin(
+    line: ItemLine,
+    text: ItemText,
+    compiled: Compiled,
+    volume: VolumeSeen | MedshardError | None,
+    seed: int,
+    epoch: int,
+) -> _Begun:
+    assert line.picture is not None
+    if line.picture.kind != "volume":
+        size_hw = line.picture.size_hw
+        return _Begun(None, size_hw, size_hw, text.regions_xyxy)
+    if isinstance(volume, MedshardError):
+        raise LoaderError(str(volume))
+    if text.names_image_side:
+        raise LoaderError("its text names a side of the picture, and a volume has none; give the side of the patient")
+    known = volume or VolumeSeen()
+    planes = draw_planes(
+        line, compiled.planes, text.boxes_3d, known.affine_ijk_to_ras, known.foreground_zyx, seed, epoch
+    )
+    regions = (*text.regions_xyxy, *(planes.box(box) for box in text.boxes_3d))
+    return _Begun(planes, planes.size_hw, planes.square_hw, regions)
+
+
+def _draw(
+    lines: Sequence[ItemLine],
+    texts: Sequence[ItemText | None],
+    begun: Mapping[int, _Begun],
+    compiled: Compiled,
+    seed: int,
+    epoch: int,
+    plans: list[PixelPlan | LoaderError],
+) -> None:
+    places, pictures = list(begun), list(begun.values())
+    keeps = [(texts[place] or no_text()).keeps for place in places]
+    regions = [picture.regions_xyxy for picture in pictures]
+    draws = ItemDraws(seed, epoch, np.array([lines[place].item for place in places], np.int64))
+    height, width = np.array([picture.size_hw for picture in pictures], np.int64).T
+    square = None
+    if compiled.planes is not None and compiled.planes.square_pixels:
+        square = np.array([picture.square_hw for picture in pictures], np.int64)
+    drawn = [
+        draw_geometries(operations, height, width, draws, keeps, regions, view=view, square_hw=square)
+        for view, operations in enumerate(compiled.views)
+    ]
+    for row, (place, picture) in enumerate(zip(places, pictures, strict=True)):
+        try:
+            geometry, *more = [view[row] for view in drawn]
+            plans[place] = PixelPlan(geometry, picture.planes, picture.regions_xyxy, tuple(more))
+        except LoaderError as error:
+            plans[place] = error
 
 
 def smallest_enough(medium: MediumLine, plan: PixelPlan | LoaderError, oversampling: float) -> Part | None:
@@ -140,64 +216,13 @@ def smallest_enough(medium: MediumLine, plan: PixelPlan | LoaderError, oversampl
     return next((level for level in medium.levels if level.factor * oversampling <= scale), medium.part)
 
 
-def _plane_of(medium: MediumLine, take: TakeSlice) -> tuple[int, int, int]:
-    """Axis of the array along which a plane is taken, and the plane's height and width."""
-    axis = medium.axes.index(take.axis.upper())
-    space = [medium.shape[medium.axes.index(letter)] for letter in "ZYX" if letter != take.axis.upper()]
-    return axis, space[0], space[1]
-
-
-def read_planes(
-    corpus: Corpus,
-    media: Sequence[MediumLine | None],
-    plans: Sequence[PixelPlan | LoaderError],
-    take: TakeSlice | None,
-    executor: Executor,
-) -> list[NDArray[np.generic] | MedshardError | None]:
-    """The planes of volumes, (Y, X) or (Y, X, 3); None for items whose picture is a part of a shard."""
-    found: list[NDArray[np.generic] | MedshardError | None] = [None] * len(media)
-    if take is None:
-        return found
-
-    def read(place: int, medium: MediumLine, plane: int) -> None:
-        try:
-            found[place] = _read_plane(corpus, medium, plane, take)
-        except (MedshardError, IndexError) as error:
-            found[place] = error if isinstance(error, MedshardError) else LoaderError(str(error))
-
-    reading = [
-        executor.submit(read, place, medium, plan.plane)
-        for place, (medium, plan) in enumerate(zip(media, plans, strict=True))
-        if medium is not None and medium.volume is not None
-        if isinstance(plan, PixelPlan) and plan.plane is not None
-    ]
-    for future in reading:
-        future.result()
-    return found
-
-
-def _read_plane(corpus: Corpus, medium: MediumLine, plane: int, take: TakeSlice) -> NDArray[np.generic]:
-    assert medium.volume is not None
-    reader = VolumeReader(corpus.storage, medium.volume)
-    axis = medium.axes.index(take.axis.upper())
-    start, size = [0] * len(medium.shape), list(medium.shape)
-    start[axis], size[axis] = plane, 1
-    if medium.axes[0] in "CT":
-        size[0] = 1  # one channel or time of several: the first
-    values = reader.read_crop(tuple(start), tuple(size)).squeeze(axis)
-    if medium.axes[0] in "CT":
-        values = values[0]
-    if values.dtype.name not in CODECS:
-        values = values.astype(np.float32)
-    return np.ascontiguousarray(values)
-
-
 @dataclass(frozen=True)
 class BegunPixels:
     """Pictures (or masks) of a batch that the engine works on.
 
     Attributes:
-        views: (B, C, H, W) each, or (B, H, W) for masks of one channel; written until the ticket's batch is finished.
+        views: (B, C, H, W) each, or (B, H, W) for masks of one channel; with several pictures an item (B, N, ...).
+            Written until the ticket's batch is finished.
         there: which items have one.
         jobs: place in the batch of each job.
         failed: why items failed before they came to the engine, by place.
@@ -250,8 +275,10 @@ def begin_views(
         values: what the steps of ``layout`` do to each picture, a view each.
     """
     factors = factors or [1] * len(media)
+    each = max((plan.pictures for plan in plans if isinstance(plan, PixelPlan)), default=1)
+    each = max(each, (compiled.planes.pictures if compiled.planes is not None else None) or 1)
     sizes = [output_size(view) or (layout.height, layout.width) for view in compiled.views]
-    out, begins, whole = _allocate(memory, len(media), sizes, layout)
+    out, begins, whole = _allocate(memory, len(media) * each, sizes, layout)
     slots = [layout.slot_bytes_of(size) for size in sizes]
     failed: dict[int, str] = {}
     there = [False] * len(media)
@@ -268,25 +295,29 @@ def begin_views(
         if problem is not None:
             failed[place] = str(problem)
         elif medium is not None and isinstance(plan, PixelPlan) and plan.geometry is not None:
-            source = source_of(part, plane)  # type: ignore[arg-type]
+            found = sources_of(part, plane)  # type: ignore[arg-type]
             for view, geometry in enumerate((plan.geometry, *plan.more)):
                 if layout.mask:
                     mapping = (float(plan.geometry.mask_fill), 0.0)
                 else:
                     window = window_of(place, compiled, values[view] if values else None)
                     mapping = mapping_of(medium, window, plane)  # type: ignore[arg-type]
-                if layout.steps:
-                    params.append(programs[view] + place * values[view].params.strides[0])
-                    noise_seeds.append(int(values[view].noise_seeds[place]))
-                records.append(geometry.reduced(factors[place]).job)
-                sources.append(source)
-                outs.append(begins[view] + place * slots[view])
-                mappings.append(mapping)
-                filled.append(place)
+                job = geometry.reduced(factors[place]).job
+                for number, source in enumerate(found):
+                    if layout.steps:
+                        params.append(programs[view] + place * values[view].params.strides[0])
+                        noise_seeds.append(picture_seed(values[view], place, number))
+                    records.append(job)
+                    sources.append(source)
+                    outs.append(begins[view] + (place * each + number) * slots[view])
+                    mappings.append(mapping)
+                    filled.append(place)
+                if len(found) < each:
+                    out[view][place * each + len(found) : (place + 1) * each].zero_()
             there[place] = True
             continue
         for view_out in out:
-            view_out[place].zero_()
+            view_out[place * each : (place + 1) * each].zero_()
     jobs = np.array(records, JOB)
     if records:
         jobs["address"], jobs["size"] = [source[0] for source in sources], [source[1] for source in sources]
@@ -300,6 +331,8 @@ def begin_views(
             jobs["params"], jobs["noise_seed"] = params, np.array(noise_seeds, np.uint64)
     ticket = engine.submit(jobs, whole.data_ptr(), layout, keep_alive=(whole, data, planes, values))
     shown = [view[:, 0] if layout.mask and layout.channels == 1 else view for view in out]
+    if compiled.planes is not None and compiled.planes.several:
+        shown = [view.unflatten(0, (len(media), each)) for view in shown]
     return BegunPixels(ticket, shown, there, filled, failed)
 
 
@@ -331,6 +364,17 @@ def source_of(part: Bytes | None, plane: NDArray[np.generic] | None) -> Source:
     return address_of(part), len(part), (0, 0, 0), CODECS["compressed"]
 
 
+def sources_of(part: Bytes | None, planes: NDArray[np.generic] | None) -> list[Source]:
+    """Where the pictures of an item lie: a part of a shard, or planes (N, H, W) of a volume."""
+    return [source_of(part, None)] if planes is None else [source_of(None, plane) for plane in planes]
+
+
+def picture_seed(values: DrawnValues, place: int, number: int) -> int:
+    """Of the noise of one of an item's pictures, which differ in it alone."""
+    seed = values.noise_seeds[place : place + 1]
+    return int((fold(seed, number) if number else seed)[0])
+
+
 def window_of(place: int, compiled: Compiled, values: DrawnValues | None) -> tuple[float, float] | None:
     """The window asked for, as it was drawn for this item."""
     if compiled.window is None:
@@ -345,7 +389,7 @@ def mapping_of(
 ) -> tuple[float, float]:
     """Scale and bias that bring stored values to 0..1: the window asked for, the file's own, or the whole range.
 
-    A plane of a volume without either spans its own lowest to highest value, since nothing says what its numbers mean.
+    Planes of a volume without either span their own lowest to highest value, since nothing says what its numbers mean.
     """
     offset = INT16_OFFSET if medium.dtype == "int16" and plane is None else 0
     if window is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -20,7 +21,7 @@ from medshard.shards.sample_parts import RECORD_EXTENSION
 __all__ = ["ItemLine", "MediumLine", "Part", "Selection"]
 
 _PICTURES = ("image", "volume")
-_MEDIUM_FIELDS = ["slot", "kind", "role", "present", "part", "axes", "shape", "dtype", "bits", "window"]
+_MEDIUM_FIELDS = ["slot", "kind", "role", "present", "part", "axes", "shape", "dtype", "bits", "spacing_mm", "window"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class MediumLine:
     """One medium, as the index describes it.
 
     Attributes:
+        spacing_mm: one number an axis of space, in the order of ``axes``; None when unknown.
         part: where its bytes lie; None for a volume, which has a folder.
         volume: path of the volume below the corpus.
         levels: where its renditions lie, from the smallest picture to the largest.
@@ -54,6 +56,7 @@ class MediumLine:
     part: Part | None
     volume: str | None
     levels: tuple[Part, ...] = ()
+    spacing_mm: tuple[float, ...] | None = None
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -70,8 +73,10 @@ class ItemLine:
         sample: its sample's row.
         id: of its conversation; empty for a sample without text.
         record: where the sample's record lies.
-        picture: what is delivered as ``image``; None when there is nothing to look at.
+        picture: what is delivered as ``image``; None when there is nothing to look at. The first that is there, where
+            several slots were asked for.
         mask: what is delivered as ``mask``.
+        pictures: one a slot that was asked for, None where the sample has none.
     """
 
     item: int
@@ -81,19 +86,28 @@ class ItemLine:
     record: Part
     picture: MediumLine | None
     mask: MediumLine | None
+    pictures: tuple[MediumLine | None, ...] = ()
 
 
 class Selection:
     """Items of a corpus, listed by (shard, row).
 
     Args:
-        image: slot that is delivered as ``image``; None for the only picture of each item.
+        image: slot that is delivered as ``image``, or several; None for the only picture of each item.
         mask: slot that is delivered as ``mask``; None for none.
         by: ``item`` for one a conversation, ``sample`` for one a sample.
     """
 
-    def __init__(self, corpus: Corpus, *, image: str | None, mask: str | None, by: Literal["item", "sample"]) -> None:
-        self.corpus, self._image, self._mask, self._by = corpus, image, mask, by
+    def __init__(
+        self,
+        corpus: Corpus,
+        *,
+        image: str | Sequence[str] | None,
+        mask: str | None,
+        by: Literal["item", "sample"],
+    ) -> None:
+        self.corpus, self._mask, self._by = corpus, mask, by
+        self.slots: tuple[str, ...] | None = (image,) if isinstance(image, str) else tuple(image) if image else None
         items = corpus.items
         rows = corpus.item_rows
         if by == "sample":
@@ -108,13 +122,13 @@ class Selection:
     @cached_property
     def has_pictures(self) -> bool:
         """Whether any item has something to look at."""
-        if self._by == "item" and self._image is None:
+        if self._by == "item" and self.slots is None:
             shown = pc.list_value_length(self.corpus.items["slots"].take(self.rows))
             return bool((pc.sum(shown).as_py() or 0) > 0)
         media = self.corpus.samples["media"].take(np.unique(self.samples)).combine_chunks().flatten()
         seen = pc.and_(media.field("present"), pc.is_in(media.field("kind"), pa.array(_PICTURES)))
-        if self._image is not None:
-            seen = pc.and_(seen, pc.equal(media.field("slot"), self._image))
+        if self.slots is not None:
+            seen = pc.and_(seen, pc.is_in(media.field("slot"), pa.array(self.slots)))
         return bool(pc.any(seen).as_py())
 
     @cached_property
@@ -152,7 +166,8 @@ class Selection:
     def _line(self, item_row: int, sample_row: int, item: dict[str, Any], sample: dict[str, Any]) -> ItemLine:
         shard, row = int(sample["shard"]), int(sample["row"])
         media = {medium["slot"]: medium for medium in sample["media"] if medium["present"]}
-        picture = self._picture(item, media, sample["key"])
+        shown = self._shown(item, media, sample["key"])
+        pictures = tuple(self._medium(medium, shard, row) if medium is not None else None for medium in shown)
         mask = media.get(self._mask) if self._mask is not None else None
         return ItemLine(
             item=item_row,
@@ -160,20 +175,21 @@ class Selection:
             key=str(sample["key"]),
             id=str(item["id"]) if self._by == "item" else "",
             record=self._part(shard, row, RECORD_EXTENSION),
-            picture=self._medium(picture, shard, row) if picture is not None else None,
+            picture=next((medium for medium in pictures if medium is not None), None),
             mask=self._medium(mask, shard, row) if mask is not None else None,
+            pictures=pictures,
         )
 
-    def _picture(self, item: dict[str, Any], media: dict[str, Any], key: str) -> dict[str, Any] | None:
-        """The medium that the item shows; several need a choice."""
-        if self._image is not None:
-            return media.get(self._image)
+    def _shown(self, item: dict[str, Any], media: dict[str, Any], key: str) -> list[dict[str, Any] | None]:
+        """The media that the item shows, one a slot that was asked for; several need a choice."""
+        if self.slots is not None:
+            return [media.get(slot) for slot in self.slots]
         shown = [slot for slot in item["slots"] if slot in media and media[slot]["kind"] in _PICTURES]
         if not shown and self._by == "sample":
             shown = [slot for slot, m in media.items() if m["kind"] in _PICTURES and m["role"] == "input"]
         if len(shown) > 1:
             raise LoaderError(f"{key} shows several pictures ({', '.join(shown)}); choose one with image=")
-        return media[shown[0]] if shown else None
+        return [media[shown[0]] if shown else None]
 
     def _part(self, shard: int, row: int, extension: str) -> Part:
         parts = self.corpus.manifest.shards[shard].parts
@@ -202,6 +218,7 @@ class Selection:
             shape=tuple(medium["shape"]),
             dtype=str(medium["dtype"]),
             bits=int(medium["bits"] or 8),
+            spacing_mm=tuple(float(step) for step in medium["spacing_mm"]) or None,
             window=(float(window[0]), float(window[1])) if window else None,
             part=None if volume is not None else self._part(shard, row, part),
             volume=volume,

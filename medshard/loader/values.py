@@ -63,9 +63,9 @@ def _regions(
     """Of each item whose text cites regions that must stay to be seen, their boxes in the delivered picture."""
     found: dict[int, Sequence[Sequence[float]]] = {}
     for place, (text, plan) in enumerate(zip(texts, plans, strict=True)):
-        if text is None or text.keeps.crop != "regions" or not text.regions_xyxy:
+        if text is None or text.keeps.crop != "regions" or not isinstance(plan, PixelPlan):
             continue
-        if isinstance(plan, PixelPlan) and plan.geometry is not None:
+        if plan.geometry is not None and plan.regions_xyxy:
             delivered = (plan.geometry, *plan.more)[view].delivered()
-            found[place] = [delivered.box(box) for box in text.regions_xyxy]
+            found[place] = [delivered.box(box) for box in plan.regions_xyxy]
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import re
 
@@ -38,11 +39,11 @@ def sample_keys(loaded: LoadedSpec, table: pa.Table, remapper: Remapper) -> tupl
     """Final keys, and patients and studies as tokens.
 
     Args:
-        table: raw ``key``, ``patient`` and ``study`` among its columns.
+        table: raw ``key``, ``patient``, ``study`` and ``exam_date`` among its columns.
 
     Returns:
-        The table with ``key`` clean, ``group`` in place of ``patient``, ordered by key; and problems: two samples with
-        one key, or a key that holds a UID.
+        The table with ``key`` clean, ``group`` in place of ``patient``, ``day`` in place of ``exam_date``, ordered by
+        key; and problems: two samples with one key, a key that holds a UID, or a date that is none.
     """
     spec = loaded.spec
     path = ("samples", "key") if spec.samples.key is not None else ("samples",)
@@ -74,8 +75,35 @@ def sample_keys(loaded: LoadedSpec, table: pa.Table, remapper: Remapper) -> tupl
         None if study in (None, "") else f"study:{remapper.token('study', f'{spec.name}/{study}')}"
         for study in table["study"].to_pylist()
     ]
-    columns = {name: table[name] for name in table.column_names if name not in ("key", "patient", "study")}
+    days, wrong = _days([None if date in (None, "") else str(date) for date in table["exam_date"].to_pylist()], groups)
+    if wrong:
+        message = f"gives no date for {wrong} samples; write it as YYYY-MM-DD, such as strftime(..., '%Y-%m-%d')."
+        problems.append(loaded.problem("exam-date", ("samples", "exam_date"), message))
+    replaced = ("key", "patient", "study", "exam_date")
+    columns = {name: table[name] for name in table.column_names if name not in replaced}
     columns.update(key=pa.array(keys, pa.string()), group=pa.array(groups, pa.string()))
-    columns["study"] = pa.array(studies, pa.string())
-    order = ["key", "split", "fold", "group", "study", "sex", "age_years", "file", "row", "media", "facts"]
+    columns.update(study=pa.array(studies, pa.string()), day=pa.array(days, pa.int64()))
+    order = ["key", "split", "fold", "group", "study", "day", "sex", "age_years", "file", "row", "media", "facts"]
     return pa.table({name: columns[name] for name in order}).sort_by("key"), problems
+
+
+def _days(dates: list[str | None], groups: list[str | None]) -> tuple[list[int | None], int]:
+    """Days from a patient's first exam, null where date or patient is unknown; and how many are no dates."""
+    ordinals: list[int | None] = []
+    wrong = 0
+    for date in dates:
+        digits = (date or "").replace("-", "")[:8]
+        try:
+            known = datetime.date(int(digits[:4]), int(digits[4:6]), int(digits[6:8])) if date is not None else None
+        except ValueError:
+            known, wrong = None, wrong + 1
+        ordinals.append(known.toordinal() if known is not None else None)
+    first: dict[str, int] = {}
+    for ordinal, group in zip(ordinals, groups, strict=True):
+        if ordinal is not None and group is not None:
+            first[group] = min(first.get(group, ordinal), ordinal)
+    days = [
+        None if ordinal is None or group is None else ordinal - first[group]
+        for ordinal, group in zip(ordinals, groups, strict=True)
+    ]
+    return days, wrong

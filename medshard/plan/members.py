@@ -5,6 +5,7 @@ from __future__ import annotations
 from medshard.plan.session import quote
 from medshard.plan.splits import split_expression
 from medshard.plan.work import Expressions, Path, Work
+from medshard.source.base import STACK_COLUMN
 from medshard.spec.expression import parse_expression
 from medshard.spec.schema.samples import AtMost
 
@@ -27,9 +28,9 @@ def assign_members(work: Work) -> None:
             reason,
         )
         work.session.run(f"DELETE FROM _rows WHERE {where}")
-    if samples.group and not work.columns_exist(("samples", "group"), work.base, samples.group):
+    if work.group and not work.columns_exist(("samples", "group"), work.base, work.group):
         return
-    group = ", ".join(quote(column) for column in samples.group)
+    group = ", ".join(quote(column) for column in work.group)
     number = f"dense_rank() OVER (ORDER BY {group}) - 1" if group else "row_number() OVER (ORDER BY _i) - 1"
     work.session.run(
         f"CREATE TABLE _member AS SELECT _i, {number} AS _sample FROM _rows JOIN {quote(work.base)} "
@@ -42,14 +43,14 @@ def describe_samples(work: Work) -> None:
     expressions = work.computable(_sample_expressions(work))
     expressions.setdefault("key", (("samples",), f"{work.base_index}::VARCHAR"))
     expressions.setdefault("split", (("samples",), "'none'"))
-    if work.failed or not work.fit(expressions, group_by=work.spec.samples.group):
+    if work.failed or not work.fit(expressions, group_by=work.group):
         return
     tail = f"FROM {work.visible.sql()} JOIN _member ON _i = {work.base_index}"
     reduced = {name: said for name, said in expressions.items() if parse_expression(said[1]).aggregate}
     plain = {name: said for name, said in expressions.items() if name not in reduced}
     if not work.compute("_said_rows", plain, "_sample AS sample, _i", tail):
         return
-    group = ", ".join(["_sample", *(quote(column) for column in work.spec.samples.group)])
+    group = ", ".join(["_sample", *(quote(column) for column in work.group)])
     if not work.compute("_said_groups", reduced, "_sample AS sample", f"{tail} GROUP BY {group}"):
         return
     work.session.run("CREATE TABLE _said AS SELECT * FROM _said_rows JOIN _said_groups USING (sample)")
@@ -69,6 +70,8 @@ def _sample_expressions(work: Work) -> Expressions:
         found["key"] = (("samples", "key"), samples.key)
     elif samples.group:
         found["key"] = (("samples", "group"), " || '-' || ".join(quote(column) for column in samples.group))
+    elif work.group:
+        found["key"] = (("samples",), f"remap_uid({STACK_COLUMN})")
     elif "id" in known:
         found["key"] = (("samples",), "id")
     else:
@@ -80,6 +83,8 @@ def _sample_expressions(work: Work) -> Expressions:
         found["patient"] = (("samples", "patient"), samples.patient)
     if samples.study is not None:
         found["study"] = (("samples", "study"), samples.study)
+    if samples.exam_date is not None:
+        found["exam_date"] = (("samples", "exam_date"), samples.exam_date)
     found.update(split_expression(work.loaded, known, work.problems))
     subject = samples.subject
     if subject is not None and subject.sex is not None:

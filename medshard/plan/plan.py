@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -14,6 +14,9 @@ from medshard.plan.row import PlannedSample
 from medshard.privacy.remap import Remapper
 from medshard.source.base import LeftOut
 from medshard.spec.load import LoadedSpec
+
+if TYPE_CHECKING:
+    from medshard.readers.dicom import SeriesAccount
 
 __all__ = ["Plan", "PlanOptions", "SplitPolicy"]
 
@@ -50,6 +53,7 @@ class Plan:
         source_rows, source_files: rows and files of each source.
         layer_files: files of each layer, by ``source.layer``.
         joins: for each join, how many rows of ``from`` had none, one, or more partners.
+        series: for each ``dicom`` source, what became of its series by their headers.
         split_conflicts: groups that stand in several splits: count, and the splits they join.
     """
 
@@ -64,6 +68,7 @@ class Plan:
     source_files: dict[str, int] = field(default_factory=dict)
     layer_files: dict[str, int] = field(default_factory=dict)
     joins: dict[str, dict[str, int]] = field(default_factory=dict)
+    series: dict[str, SeriesAccount] = field(default_factory=dict)
     split_conflicts: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:

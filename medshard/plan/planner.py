@@ -91,6 +91,7 @@ def _finish(work: Work) -> Plan:
         source_files={name: table.files for name, table in work.tables.items()},
         layer_files=_layer_files(work),
         joins=work.join_counts,
+        series={name: table.series for name, table in work.tables.items() if table.series is not None},
         split_conflicts=conflicts,
     )
 
@@ -98,7 +99,7 @@ def _finish(work: Work) -> Plan:
 def _nested(work: Work) -> pa.Table:
     """One row a sample: what is said of it, with its media and facts as lists."""
     media = [
-        f"SELECT sample, {place} AS slot_place, '{slot}' AS slot, path, size_bytes, layer, channel "
+        f"SELECT sample, {place} AS slot_place, '{slot}' AS slot, path, size_bytes, layer, channel, slice, stated "
         f"FROM {quote('_media_' + slot)}"
         for place, (slot, medium) in enumerate(work.spec.media.items())
         if medium.from_ in work.tables
@@ -111,11 +112,12 @@ def _nested(work: Work) -> pa.Table:
     ]
     work.session.run(
         "CREATE TABLE _media AS SELECT sample, list({'slot': slot, 'path': path, 'size_bytes': size_bytes, "
-        "'layer': layer, 'channel': channel} ORDER BY slot_place, layer, channel, path) AS media "
+        "'layer': layer, 'channel': channel, 'slice': slice, 'stated': stated} "
+        "ORDER BY slot_place, layer, channel, path) AS media "
         f"FROM ({' UNION ALL '.join(media)}) GROUP BY sample"
         if media
         else "CREATE TABLE _media (sample BIGINT, media STRUCT(slot VARCHAR, path VARCHAR, size_bytes BIGINT, "
-        "layer VARCHAR, channel VARCHAR)[])"
+        "layer VARCHAR, channel VARCHAR, slice VARCHAR, stated VARCHAR[])[])"
     )
     work.session.run(
         "CREATE TABLE _facts AS SELECT sample, list({'fact': fact, 'file': file, 'row': row, 'field': field, "
@@ -128,7 +130,7 @@ def _nested(work: Work) -> pa.Table:
     said = work.session.table("SELECT * FROM _said LIMIT 0").column_names
     columns = ", ".join(
         f"min({quote(name)}) AS {quote(name)}" if name in said else f"NULL::VARCHAR AS {quote(name)}"
-        for name in ("key", "split", "fold", "patient", "study", "sex", "age_years")
+        for name in ("key", "split", "fold", "patient", "study", "exam_date", "sex", "age_years")
     )
     file, row = (quote(within(work.base, column)) for column in (FILE_COLUMN, ROW_COLUMN))
     return work.session.table(

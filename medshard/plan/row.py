@@ -7,7 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-__all__ = ["PLAN_SCHEMA", "FactRow", "MediaRef", "PlannedSample"]
+__all__ = ["PLAN_SCHEMA", "STATED", "FactRow", "MediaRef", "PlannedSample"]
+
+STATED = ("slope", "intercept", "spacing_z", "spacing_y", "spacing_x")
+"""What columns may say of a volume, as a slot's ``rescale`` and ``spacing_zyx_mm`` (or ``_um``) have it."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,9 @@ class MediaRef:
         size_bytes: as listed.
         layer: for masks in several files, the layer of this one.
         channel: for volumes in several files, the channel of this one.
+        slice: for files of one slice each, which slice this one is.
+        stated: what columns say of a volume's values and distances, in the order of ``STATED``; None when the spec
+            takes nothing from columns.
     """
 
     slot: str
@@ -27,6 +33,8 @@ class MediaRef:
     size_bytes: int
     layer: str | None = None
     channel: str | None = None
+    slice: str | None = None
+    stated: tuple[str | None, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class PlannedSample:
         fold: fold of cross-validation, if the source has folds.
         group: token of the patient, or of what is at most one patient; None when unknown.
         study: token of the study within the group.
+        day: days from the group's first exam; None when unknown.
         sex, age_years: of the subject, raw.
         file, row: the (first) source row that makes the sample.
         media: files, slot by slot.
@@ -68,6 +77,7 @@ class PlannedSample:
     fold: str | None
     group: str | None
     study: str | None
+    day: int | None
     sex: str | None
     age_years: str | None
     file: str
@@ -83,7 +93,10 @@ class PlannedSample:
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> PlannedSample:
         """From one row of a table of ``PLAN_SCHEMA``."""
-        media = [MediaRef(**medium) for medium in row["media"] or ()]
+        media = [
+            MediaRef(**{**medium, "stated": tuple(medium["stated"]) if medium["stated"] is not None else None})
+            for medium in row["media"] or ()
+        ]
         facts = [FactRow(**{**fact, "cells": tuple(fact["cells"])}) for fact in row["facts"] or ()]
         return cls(**{**row, "media": media, "facts": facts})
 
@@ -95,6 +108,7 @@ PLAN_SCHEMA = pa.schema(
         ("fold", pa.string()),
         ("group", pa.string()),
         ("study", pa.string()),
+        ("day", pa.int64()),
         ("sex", pa.string()),
         ("age_years", pa.string()),
         ("file", pa.string()),
@@ -109,6 +123,8 @@ PLAN_SCHEMA = pa.schema(
                         ("size_bytes", pa.int64()),
                         ("layer", pa.string()),
                         ("channel", pa.string()),
+                        ("slice", pa.string()),
+                        ("stated", pa.list_(pa.string())),
                     ]
                 )
             ),

@@ -11,9 +11,10 @@ from medshard.errors import PlanError, Problem, nearest
 from medshard.plan.plan import PlanOptions
 from medshard.plan.session import INDEX, Session, quote, within
 from medshard.plan.visible import Visible
-from medshard.source.base import FILE_COLUMN, ROW_COLUMN, LeftOut, SourceTable
+from medshard.source.base import FILE_COLUMN, ROW_COLUMN, STACK_COLUMN, LeftOut, SourceTable
 from medshard.spec.expression import ExpressionError, parse_expression
 from medshard.spec.load import LoadedSpec
+from medshard.spec.schema.sources import DicomSource
 from medshard.spec.taxonomy import Taxonomy
 
 __all__ = ["Expressions", "Path", "Work"]
@@ -56,6 +57,18 @@ class Work:
     def failed(self) -> bool:
         """Whether any problem so far stops the build."""
         return any(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def group(self) -> list[str]:
+        """Columns that make rows parts of one sample.
+
+        Where neither group nor key is stated, files of a ``dicom`` source that fill a volume are grouped by stack.
+        """
+        samples = self.spec.samples
+        if samples.group or samples.key is not None or not isinstance(self.spec.sources[self.base], DicomSource):
+            return samples.group
+        volumes = any(slot.kind == "volume" and slot.from_ == self.base for slot in self.spec.media.values())
+        return [STACK_COLUMN] if volumes else []
 
     @property
     def base_index(self) -> str:

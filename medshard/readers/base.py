@@ -32,12 +32,15 @@ class Blob:
         size_bytes: length of the file.
         read: gives all bytes.
         head: gives at most so many bytes from the start; all of them are read where it is None.
+        beside: gives the file of a plain name in the same folder, for formats whose header and data are two files; None
+            where nothing is beside it.
     """
 
     path: str
     size_bytes: int
     read: Callable[[], bytes]
     head: Callable[[int], bytes] | None = None
+    beside: Callable[[str], Blob] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,12 +148,27 @@ class Mask:
         layers: the name of each channel of a layered volume mask, empty for a label map.
         affine_ijk_to_ras: (4, 4); None when unknown.
         space: axes of space: 2 or 3.
+        names: what the file itself calls the region of each value, where it names them: a segment's coded type, an
+            ROI's name. The region of value v is where any channel equals v. Empty where values are all there is.
+        free_names: whether the names are free text of a person, which may identify: they are looked up in the spec's
+            map and neither quoted nor stored.
+        fraction: what values from 0 to ``fraction_maximum`` are shares of: the probability that the voxel belongs to
+            the channel's part, or how much of the voxel it fills. None of masks that hold no fractions.
+        fraction_maximum: the value that means 1.
+        points: landmarks of the file, each with its name and its place x, y, z in RAS mm.
+        notes: what was decided on the way and belongs in the report.
     """
 
     labels: Array
     layers: tuple[str, ...] = ()
     affine_ijk_to_ras: Affine | None = None
     space: Literal[2, 3] = 3
+    names: dict[int, str] = field(default_factory=dict)
+    free_names: bool = False
+    fraction: Literal["probability", "occupancy"] | None = None
+    fraction_maximum: int | None = None
+    points: tuple[tuple[str, tuple[float, float, float]], ...] = ()
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -176,7 +194,8 @@ class Reader(Protocol):
     """Turns source files of one format into arrays with geometry.
 
     A reader never guesses: a file that it cannot read raises ``ReadError`` (or its kin) with a reason that quotes no
-    metadata of the file. It never crashes, hangs, follows a path named inside a file, or unpickles. It bounds
+    metadata of the file. It never crashes, hangs, follows a path named inside a file (but for plain names
+    beside it, see ``readers.companion``), or unpickles. It bounds
     memory by the limits of ``medshard.readers.limits``.
     """
 

@@ -1,4 +1,4 @@
-"""NIfTI-1 and NIfTI-2 single files, through nibabel.
+"""NIfTI-1 and NIfTI-2, single files and pairs of .hdr and .img; headers through nibabel, voxels through the engine.
 
 Affine: the sform when its code is above 0, else the qform when its code is above 0, else unknown (NIfTI-1 standard,
 methods 3 and 2; method 1 is a guess about orientation and is not made). Lengths in metres or micrometres (xyzt_units)
@@ -7,183 +7,134 @@ are turned to millimetres; a unit that is not stated is taken as millimetres, as
 
 from __future__ import annotations
 
-import gzip
-import math
-import zlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from medshard.errors import DecodeError, ReadError
-from medshard.readers.base import AS_STORED, Affine, Array, Blob, Image, Mask, Volume, VolumeOptions
-from medshard.readers.gzip_file import read_gzip
+from medshard.readers.base import Affine, Blob, Volume
+from medshard.readers.companion import companion_data
 from medshard.readers.limits import MAX_VOLUME_BYTES, check_volume
+from medshard.readers.packed import GZIP_MAGIC, Content, gzip_head, unpacked
+from medshard.readers.volume_file import ParsedFile, VolumeFileReader
+from medshard.readers.voxels import is_affine, scaled, stored_array
 
-__all__ = ["READER", "NiftiReader"]
+__all__ = ["READER", "NiftiReader", "image_names"]
 
 _FORMS_APART_MM = 0.1
 _MM_PER_UNIT = {1: 1000.0, 2: 1.0, 3: 0.001}
 """By the lower three bits of xyzt_units: metre, millimetre, micrometre."""
+_SINGLE, _PAIR = (b"n+1\0", b"n+2\0"), (b"ni1\0", b"ni2\0")
+_HEADER_BYTES = 540
+_BEHIND_BYTES = 2**20
+"""That may follow the voxels."""
+_COLOURS = {128: 3, 2304: 4}
+"""Samples of a voxel, by data type."""
 
 
-class NiftiReader:
+class NiftiReader(VolumeFileReader):
     """Values are scaled by scl_slope and scl_inter; integers stay integers where that is exact."""
 
     name = "nifti"
 
     def sniff(self, head: bytes, path: str) -> bool:
         """By the magic in the header (unpacked when gzip), which stands at byte 344 (NIfTI-1) or 4 (NIfTI-2)."""
-        if head[:2] == b"\x1f\x8b":
-            if not path.lower().endswith(".nii.gz"):
+        if head[:2] == GZIP_MAGIC:
+            if not path.lower().endswith((".nii.gz", ".hdr.gz")):
                 return False
-            try:
-                head = zlib.decompressobj(wbits=31).decompress(head, 512)
-            except zlib.error:
-                return False
-        return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+            head = gzip_head(head, 512)
+        return _magic(head) is not None
 
-    def image(self, blob: Blob) -> Image:
-        """A file of one slice."""
-        volume = self.volume([blob])
-        if volume.voxels.ndim != 3 or volume.voxels.shape[0] != 1:
-            raise ReadError(
-                f"has the shape {list(volume.voxels.shape)}; say kind: volume", error_class="several_frames"
-            )
-        if volume.voxels.dtype not in (np.uint8, np.uint16, np.int16):
-            raise ReadError(f"pixels of type {volume.voxels.dtype} are not read as a picture", error_class="pixel_type")
-        spacing = volume.spacing_zyx_mm
-        return Image(
-            pixels=volume.voxels[0],
-            bits=volume.voxels.dtype.itemsize * 8,
-            spacing_yx_mm=(spacing[1], spacing[2]) if spacing is not None else None,
-            affine_ijk_to_ras=volume.affine_ijk_to_ras,
-        )
+    def parsed(self, blob: Blob) -> ParsedFile:
+        data: Content = blob.read()
+        is_gzip = data[:2] == GZIP_MAGIC
+        head = gzip_head(data, _HEADER_BYTES) if is_gzip else bytes(data[:_HEADER_BYTES])
+        magic = _magic(head)
+        if magic is None:
+            raise DecodeError("the NIfTI header is damaged", error_class="damaged_header")
+        header = _header(head, magic)
+        try:
+            shape = tuple(int(length) for length in header.get_data_shape())
+            code, offset = int(header["datatype"]), int(header.get_data_offset())
+            slope, inter = header.get_slope_inter()
+        except Exception as error:  # noqa: BLE001 - nibabel raises many types, some with header text
+            raise _damaged(error) from None
+        dtype = header.get_data_dtype()
+        if offset < 0:
+            raise DecodeError("the NIfTI header is damaged", error_class="damaged_header")
+        samples = _COLOURS.get(code)
+        if samples is None and (dtype.fields is not None or dtype.kind not in "uif" or dtype.itemsize > 8):
+            raise ReadError(f"voxels of NIfTI data type {code} are not read", error_class="pixel_type")
+        dims, axes = _dims(shape)
+        stored_shape = dims[::-1]
+        if samples is not None:
+            if len(dims) == 4:
+                raise ReadError("colours with a further axis are not read", error_class="axes")
+            dtype, stored_shape = np.dtype(np.uint8), (*stored_shape, samples)
+        check_volume(stored_shape, dtype.itemsize)
+        wanted = offset + int(np.prod(stored_shape, dtype=object)) * dtype.itemsize
+        if magic in _PAIR:
+            data = companion_data(blob, *image_names(blob.path))
+            is_gzip = data[:2] == GZIP_MAGIC
+        if is_gzip:
+            data = unpacked(data, "gzip", min(MAX_VOLUME_BYTES, wanted) + _BEHIND_BYTES, wanted)
+        stored = stored_array(data, dtype, stored_shape, offset)
+        if samples is not None:  # scl_slope and scl_inter do not apply to colours (nifti1.h)
+            stored, axes, slope, inter = np.ascontiguousarray(np.moveaxis(stored, -1, 0)), "CZYX", None, None
+        voxels, notes = scaled(stored, 1.0 if slope is None else float(slope), 0.0 if inter is None else float(inter))
+        affine, more = _affine(header)
+        return ParsedFile(Volume(voxels, axes, affine, notes=notes + more))
 
-    def volume(self, blobs: Sequence[Blob], options: VolumeOptions = AS_STORED) -> Volume:
-        """One file: (Z, Y, X), or (T, Z, Y, X) for four axes."""
-        if len(blobs) != 1:
-            raise ReadError(f"{len(blobs)} NIfTI files for one volume; say channels:", error_class="several_files")
-        image = _open(blobs[0])
-        voxels, notes = _values(image)
-        affine, more = _affine(image.header)
-        return Volume(voxels, "TZYX" if voxels.ndim == 4 else "ZYX", affine, notes=notes + more)
 
-    def labels(self, blob: Blob) -> Mask:
-        """A label map: values as stored and scaled, on the file's grid."""
-        volume = self.volume([blob])
-        if volume.voxels.ndim != 3:
-            raise ReadError(f"a mask of shape {list(volume.voxels.shape)} is not read", error_class="mask")
-        return Mask(volume.voxels, (), volume.affine_ijk_to_ras, space=3)
+def image_names(path: str) -> list[str]:
+    """Names that the voxels of a pair may have, for the path of its header."""
+    name = path.rpartition("/")[2]
+    stem, _, last = name.rpartition(".")
+    if last.lower() == "gz":
+        stem, _, last = stem.rpartition(".")
+    image = "IMG" if last.isupper() else "img"
+    return [f"{stem}.{image}", f"{stem}.{image}.gz"]
 
 
-def _open(blob: Blob) -> Any:
-    import nibabel
+def _magic(head: bytes) -> bytes | None:
+    for place, known in ((344, (_SINGLE[0], _PAIR[0])), (4, (_SINGLE[1], _PAIR[1]))):
+        if head[place : place + 4] in known:
+            return head[place : place + 4]
+    return None
 
-    data = blob.read()
-    if data[:2] == b"\x1f\x8b":
-        data = _unpacked(data)
-    if data[344:348] == b"ni1\0" or data[4:8] == b"ni2\0":
-        raise ReadError("its voxels are in a separate .img file, which is not read", error_class="unsupported")
-    kind = nibabel.Nifti2Image if data[4:8] == b"n+2\0" else nibabel.Nifti1Image
+
+def _damaged(error: Exception) -> DecodeError:
+    return DecodeError(f"the NIfTI header is damaged ({type(error).__name__})", error_class="damaged_header")
+
+
+def _header(head: bytes, magic: bytes) -> Any:
+    from nibabel import nifti1, nifti2
+
+    second = magic[2:3] == b"2"
+    pair = magic in _PAIR
+    single_kind, pair_kind = (
+        (nifti2.Nifti2Header, nifti2.Nifti2PairHeader) if second else (nifti1.Nifti1Header, nifti1.Nifti1PairHeader)
+    )
     try:
-        image = kind.from_bytes(data)
-        shape, dtype = tuple(image.shape), image.get_data_dtype()
-    except Exception as error:  # noqa: BLE001 - nibabel raises many types, some with header text
-        raise DecodeError(
-            f"the NIfTI header is damaged ({type(error).__name__})", error_class="damaged_header"
-        ) from None
-    if dtype.fields is not None or dtype.kind not in "uif":
-        raise ReadError(f"voxels of type {dtype} are not read", error_class="pixel_type")
-    check_volume(shape, dtype.itemsize)
-    if image.dataobj.offset + math.prod(shape) * dtype.itemsize > len(data):  # nibabel would allocate it all first
-        raise DecodeError("the voxels are cut off", error_class="truncated")
-    return image
+        return (pair_kind if pair else single_kind)(head[: 540 if second else 348], check=True)
+    except Exception as error:  # noqa: BLE001 - as in parsed
+        raise _damaged(error) from None
 
 
-def _unpacked(data: bytes) -> bytes:
-    """The file without gzip; its header says how long it may be before it is unpacked."""
-    try:
-        head = zlib.decompressobj(wbits=31).decompress(data[: 64 * 1024], 600)
-        import nibabel
+def _dims(shape: tuple[int, ...]) -> tuple[tuple[int, ...], str]:
+    """The lengths of i, j, k and, where there is one, of a further axis, and the axes of the array.
 
-        second = head[4:8] in (b"n+2\0", b"ni2\0")
-        kind = nibabel.Nifti2Header if second else nibabel.Nifti1Header
-        header = kind(head[: kind.sizeof_hdr if hasattr(kind, "sizeof_hdr") else (540 if second else 348)], check=False)
-        shape = tuple(int(length) for length in header.get_data_shape())
-        check_volume(shape, max(1, header.get_data_dtype().itemsize))
-        offset = int(header["vox_offset"])
-        wanted = int(np.prod(shape)) * header.get_data_dtype().itemsize + max(offset, 0) + 4096
-        return read_gzip(data, min(MAX_VOLUME_BYTES + 2**20, wanted))
-    except ReadError:
-        raise
-    except (zlib.error, gzip.BadGzipFile, EOFError) as error:
-        raise DecodeError("the gzip stream is damaged or cut off", error_class="truncated") from error
-    except Exception as error:  # noqa: BLE001 - as in _open
-        raise DecodeError(
-            f"the NIfTI header is damaged ({type(error).__name__})", error_class="damaged_header"
-        ) from None
-
-
-def _values(image: Any) -> tuple[Array, list[str]]:
-    """Scaled values, axes reversed to (…, k, j, i)."""
-    shape = tuple(image.shape)
+    The fifth axis holds the values at a place, such as the parts of a vector (NIfTI-1 standard, dim[5]).
+    """
     if len(shape) == 2:
         shape = (*shape, 1)
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
+    if len(shape) == 5 and shape[3] == 1:
+        return (*shape[:3], shape[4]), "CZYX"
     if len(shape) not in (3, 4):
         raise ReadError(f"has {len(shape)} axes; three or four are read", error_class="axes")
-    slope, inter = image.dataobj.slope, image.dataobj.inter
-    try:
-        stored = np.asarray(image.dataobj.get_unscaled())
-    except Exception as error:  # noqa: BLE001 - as in _open
-        raise DecodeError(
-            f"the voxels are damaged or cut off ({type(error).__name__})", error_class="truncated"
-        ) from None
-    stored = stored.reshape(shape, order="A").astype(stored.dtype.newbyteorder("="), copy=False)
-    notes: list[str] = []
-    if slope in (1, None) and inter in (0, None):
-        values: Array = stored
-    elif stored.dtype.kind in "ui" and float(slope).is_integer() and float(inter).is_integer():
-        values = _scaled_exactly(stored, int(slope), int(inter))
-    else:
-        values = stored.astype(np.float64) * float(slope) + float(inter)
-    if values.dtype.kind == "f":
-        finite = np.isfinite(values)
-        if not finite.all():
-            notes.append("voxels that are not finite")
-        with np.errstate(over="ignore"):
-            narrow = values.astype(np.float32)
-        if not np.array_equal(np.isfinite(narrow), finite):
-            raise ReadError("values do not fit float32", error_class="pixel_type")
-        values = narrow
-    elif values.dtype.itemsize > 4:
-        values = _narrowed(values)
-    return np.ascontiguousarray(values.transpose()), notes
-
-
-def _scaled_exactly(stored: Array, slope: int, inter: int) -> Array:
-    """Integers that are scaled by integers; the extremes are tried first, since an array's product would wrap."""
-    limits = np.iinfo(np.int64)
-    for extreme in (int(stored.min()), int(stored.max())):
-        for value in (extreme, extreme * slope, extreme * slope + inter):
-            if not limits.min <= value <= limits.max:
-                raise ReadError("values do not fit 32 bits", error_class="pixel_type")
-    if (
-        not limits.min <= slope <= limits.max or not limits.min <= inter <= limits.max
-    ):  # all voxels are 0, or cancel out
-        raise ReadError("scl_slope or scl_inter does not fit 64 bits", error_class="pixel_type")
-    return stored.astype(np.int64) * slope + inter
-
-
-def _narrowed(values: Array) -> Array:
-    low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
-    for kind in (np.uint8, np.int16, np.uint16, np.int32):
-        bounds = np.iinfo(kind)
-        if bounds.min <= low and high <= bounds.max:
-            return values.astype(kind)
-    raise ReadError("values do not fit 32 bits", error_class="pixel_type")
+    return shape, "TZYX" if len(shape) == 4 else "ZYX"
 
 
 def _affine(header: Any) -> tuple[Affine | None, list[str]]:
@@ -194,12 +145,12 @@ def _affine(header: Any) -> tuple[Affine | None, list[str]]:
         qform, qcode = header.get_qform(coded=True)
     except Exception:  # noqa: BLE001 - a quaternion that is none
         qform, qcode = None, 0
-    if scode and sform is not None and np.isfinite(sform).all() and abs(np.linalg.det(sform[:3, :3])) > 0:
+    if scode and sform is not None and is_affine(sform):
         notes = []
         if qcode and qform is not None and np.abs(to_mm @ (sform - qform)).max() > _FORMS_APART_MM:
             notes.append("sform and qform differ; the sform is used")
         return to_mm @ sform, notes
-    if qcode and qform is not None and np.isfinite(qform).all() and abs(np.linalg.det(qform[:3, :3])) > 0:
+    if qcode and qform is not None and is_affine(qform):
         return to_mm @ qform, []
     return None, ["neither sform nor qform is set: the orientation is unknown"]
 

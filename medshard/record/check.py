@@ -11,6 +11,7 @@ from medshard.record.conversation import (
     MediaBlock,
     QuoteBlock,
     RegionBlock,
+    SpacingBlock,
     TermBlock,
     TimeBlock,
     ValueBlock,
@@ -94,6 +95,8 @@ def _check_conversation(sample: Sample, conversation: Conversation, facts: set[s
     roles = [turn.role for turn in conversation.turns]
     if roles != ["user", "assistant"] * (len(roles) // 2) or not roles:
         problems.append(f"{name}: turns do not alternate from user to assistant")
+    spaced = [block.slot for turn in conversation.turns for block in turn.blocks if isinstance(block, SpacingBlock)]
+    problems += _unknown(f"{name}: spacing", spaced, set(conversation.slots))
     shown = [block.slot for turn in conversation.turns for block in turn.blocks if isinstance(block, MediaBlock)]
     if sorted(set(shown)) != sorted(conversation.slots):
         problems.append(f"{name}: shows {sorted(set(shown))} and declares the slots {sorted(conversation.slots)}")

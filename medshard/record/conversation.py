@@ -19,6 +19,7 @@ __all__ = [
     "QuoteBlock",
     "RegionBlock",
     "Rejected",
+    "SpacingBlock",
     "TermBlock",
     "TextBlock",
     "TimeBlock",
@@ -74,6 +75,18 @@ class TimeBlock(Part):
     facts: list[str]
 
 
+class SpacingBlock(Part):
+    """How far the pixels of a medium are apart as it is delivered; rendered once the geometry is drawn.
+
+    Attributes:
+        spacing_mm: of the stored medium, in the order of its axes, at most three numbers.
+    """
+
+    type: Literal["spacing"] = "spacing"
+    slot: str
+    spacing_mm: list[float]
+
+
 class MediaBlock(Part):
     """A medium, at its place in the text."""
 
@@ -83,7 +96,7 @@ class MediaBlock(Part):
 
 
 Block = Annotated[
-    TextBlock | TermBlock | ValueBlock | QuoteBlock | RegionBlock | TimeBlock | MediaBlock,
+    TextBlock | TermBlock | ValueBlock | QuoteBlock | RegionBlock | TimeBlock | SpacingBlock | MediaBlock,
     Field(discriminator="type"),
 ]
 """Any block, told apart by ``type``."""

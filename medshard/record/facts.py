@@ -128,20 +128,22 @@ class MeasureFact(_Fact):
         value: the number.
         unit: UCUM code such as ``mm``, ``mm2``, ``mL``, ``[hnsf'U]``, ``a``; null for a plain count.
         resolution: the step below which digits mean nothing; null when unknown.
+        horizon_years: of a risk, the time that it is about; null for what is so now.
     """
 
     kind: Literal["measure"] = "measure"
     value: float
     unit: str | None = None
     resolution: float | None = None
+    horizon_years: float | None = None
 
 
 class RelationFact(_Fact):
     """A relation between facts or between two studies.
 
     Attributes:
-        subject: the earlier fact, if the source names one.
-        object: the later fact.
+        subject: of two studies the earlier fact, if the source names one; else what the relation is said of.
+        object: of two studies the later fact; else what it is said to.
         days: days between the two studies.
     """
 

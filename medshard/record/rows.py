@@ -34,6 +34,7 @@ class SampleRow(Part):
     ``modality`` and ``anatomy`` are one word, several joined with ``+``; the lists stand beside them.
 
     Attributes:
+        day: days from the group's first exam; null when unknown.
         shard: number of the shard in the corpus.
         row: place of the sample in its shard.
     """
@@ -42,6 +43,7 @@ class SampleRow(Part):
     dataset: str
     split: str
     group: str | None
+    day: int | None
     licence: str
     modality: str
     anatomy: str
@@ -66,6 +68,7 @@ class SampleRow(Part):
             dataset=sample.dataset,
             split=sample.split,
             group=sample.group,
+            day=next((medium.day for medium in sample.media if medium.day is not None), None),
             licence=sample.licence,
             modality="+".join(axes.modality),
             anatomy="+".join(axes.anatomy),

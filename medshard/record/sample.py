@@ -45,6 +45,11 @@ class Media(Part):
         order: place among the sample's media.
         day: days from the group's first study.
         window: (lowest, highest) value that the file asks to be shown; null when it asks for none.
+        padding: (lowest, highest) value of pixels that are no measurement and still stand in the medium; null when the
+            file declares none.
+        axis_values: what each place of a leading axis stands for, by name (``echo_time_ms``).
+        spacing_region_px: x0, y0, x1, y1 of the part in which ``spacing_mm`` holds; null where it holds everywhere.
+        detector_spacing_mm: of a projection, on the detector (rows, columns); no measure of the patient.
         derived_from: how it was computed from another medium of the sample.
         digest: ``sha256:`` and the digest of the stored bytes.
     """
@@ -71,6 +76,10 @@ class Media(Part):
     fps: float | None = None
     duration_s: float | None = None
     window: list[float] | None = None
+    padding: list[float] | None = None
+    axis_values: dict[str, list[float]] | None = None
+    spacing_region_px: list[int] | None = None
+    detector_spacing_mm: list[float] | None = None
     derived_from: dict[str, Any] | None = None
     digest: str | None = None
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
 
 from medshard.errors import ReadError
-from medshard.readers.gzip_file import read_gzip
+from medshard.readers.packed import read_gzip
 from medshard.source.pattern import compile_pattern
 from medshard.source.root import DataRoot
 from medshard.spec.schema.sources import FilePattern, FirstOf, Patterns
 
+if TYPE_CHECKING:
+    from medshard.readers.dicom import SeriesAccount
+
 __all__ = [
     "FILE_COLUMN",
     "ROW_COLUMN",
+    "STACK_COLUMN",
     "LeftOut",
     "RowTable",
     "SourceReader",
@@ -31,6 +35,9 @@ FILE_COLUMN = "_file"
 
 ROW_COLUMN = "_row"
 """Hidden column: 1-based row, element or record in that file; null when the row is the file."""
+
+STACK_COLUMN = "stack"
+"""Column of a ``dicom`` source: files with one value of it are one volume."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +70,14 @@ class SourceTable:
         table: columns of text, ``size`` int64, and the hidden columns ``_file`` and ``_row``.
         left_out: what could not be a row.
         files: how many files were matched.
+        series: of a ``dicom`` source, what became of its series.
     """
 
     name: str
     table: pa.Table
     left_out: list[LeftOut] = field(default_factory=list)
     files: int = 0
+    series: SeriesAccount | None = None
 
 
 class SourceReader(Protocol):

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from medshard.errors import ReadError, StorageError
 from medshard.readers.base import Blob
+from medshard.readers.companion import path_beside
 from medshard.source.archive import Archive, open_archive
 from medshard.source.pattern import CompiledPattern
 
@@ -154,7 +155,13 @@ class DataRoot:
 
     def blob(self, path: str, size_bytes: int | None = None) -> Blob:
         """A file of the listing, to be read when asked for."""
-        return Blob(path, size_bytes or 0, lambda: self.read(path), lambda count: self.read(path, count))
+        return Blob(
+            path,
+            size_bytes or 0,
+            lambda: self.read(path),
+            lambda count: self.read(path, count),
+            lambda name: self.blob(path_beside(path, name)),
+        )
 
     def read(self, path: str, count: int = -1) -> bytes:
         """The bytes of a file or of an archive's member: all, or the first ``count``.

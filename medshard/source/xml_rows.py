@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import DefusedXmlException, ElementTree
 
 from medshard.errors import ReadError
-from medshard.readers.gzip_file import read_gzip
+from medshard.readers.packed import read_gzip
 from medshard.source.base import SourceTable, match_patterns, rows_of_files
 from medshard.source.root import DataRoot
 from medshard.spec.schema.sources import XmlColumn, XmlSource

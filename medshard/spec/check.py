@@ -173,6 +173,12 @@ def _check_slots_named(loaded: LoadedSpec) -> list[Problem]:
             problems.append(
                 loaded.problem("unknown-slot", ("media", slot, "like"), message, allowed=tuple(known), nearest=guess)
             )
+        elif medium.grid == "resample" and medium.like is not None and spec.media[medium.like].kind != "volume":
+            message = f"masks are resampled onto volumes; {medium.like!r} is kind: {spec.media[medium.like].kind}."
+            problems.append(loaded.problem("grid", ("media", slot, "grid"), message))
+        elif medium.slices is not None and medium.like is not None and spec.media[medium.like].slices is None:
+            message = f"slices of a mask are paired with those of its image: {medium.like!r} needs slices: as well."
+            problems.append(loaded.problem("slices", ("media", slot, "slices"), message))
     for name, fact in spec.facts.items():
         path: tuple[str | int, ...] = ("facts", name)
         if isinstance(fact, (MaskClassFact, InstanceFact)):

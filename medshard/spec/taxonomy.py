@@ -28,6 +28,7 @@ _Category = Literal[
     "section",
     "quantity",
     "attribute",
+    "device",
 ]
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from medshard.spec.schema.facts import ConceptRef
 from medshard.spec.schema.facts import ValueMap as SpecMap
@@ -63,12 +64,15 @@ class ValueMap:
         self._drop = dict(drop)
         self._known: dict[str, Meaning] = {}
         for target in match.values():
-            if "{" not in (target if isinstance(target, str) else target.concept):
-                self._meaning(target)
+            name = target if isinstance(target, str) else target.concept
+            if "{" not in name:
+                taxonomy.find(name)
 
     def _meaning(self, target: str | ConceptRef) -> Meaning:
         if isinstance(target, str):
             return Meaning(self._taxonomy.find(target).id)
+        if target.side == "{1}" or target.side == "{2}":
+            raise KeyError(f"the side {target.side} is a group of a pattern, which only a line of match has")
         return Meaning(self._taxonomy.find(target.concept).id, target.side, target.side_frame)
 
     def __call__(self, raw: str) -> Meaning:
@@ -130,10 +134,20 @@ def _matches(pattern: str, value: str) -> bool:
 
 
 def _filled(pattern: str, raw: str, target: str | ConceptRef) -> str | ConceptRef:
-    """``{1}`` in a concept's name is the first group of the pattern."""
-    name = target if isinstance(target, str) else target.concept
+    """``{1}`` in a concept's name, or as a side, is the first group of the pattern."""
+    if isinstance(target, str):
+        return _replaced(pattern, raw, target)
+    filled = {"concept": _replaced(pattern, raw, target.concept)}
+    if target.side is not None:
+        filled["side"] = _replaced(pattern, raw, target.side)
+    try:
+        return ConceptRef.model_validate({**target.model_dump(), **filled})
+    except ValidationError as error:
+        raise UnmappedValueError(f"the value {raw!r} gives the side {filled['side']!r}, which is none") from error
+
+
+def _replaced(pattern: str, raw: str, name: str) -> str:
     if "{" not in name:
-        return target
+        return name
     replacement = name.replace("\\", "\\\\").replace("{", "\\").replace("}", "")
-    filled = str(pc.replace_substring_regex(pa.array([raw]), f"^(?:{pattern})$", replacement)[0].as_py())
-    return filled if isinstance(target, str) else target.model_copy(update={"concept": filled})
+    return str(pc.replace_substring_regex(pa.array([raw]), f"^(?:{pattern})$", replacement)[0].as_py())

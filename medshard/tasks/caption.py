@@ -10,7 +10,7 @@ from medshard.tasks.words import Joined, Quote, Words
 
 __all__ = ["TASK"]
 
-_NOT_SHOWN = ("modality", "anatomy", "view", "department")
+_NOT_SHOWN = ("modality", "anatomy", "view", "department", "device")
 
 
 class CaptionTask:

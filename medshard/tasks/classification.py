@@ -14,7 +14,7 @@ from medshard.tasks.words import Joined, Lettered
 
 __all__ = ["TASK"]
 
-_NOT_A_CLASS = ("modality", "anatomy", "view", "department")  # these have tasks of their own
+_NOT_A_CLASS = ("modality", "anatomy", "view", "department", "device")  # these have tasks of their own
 _LETTERS = "ABCDE"
 
 

@@ -14,13 +14,14 @@ from medshard.record.conversation import (
     MediaBlock,
     QuoteBlock,
     RegionBlock,
+    SpacingBlock,
     TermBlock,
     TextBlock,
     ValueBlock,
 )
 from medshard.spec.taxonomy import Concept
 
-__all__ = ["Joined", "Lettered", "Media", "Number", "Quote", "Region", "Term", "Words"]
+__all__ = ["Joined", "Lettered", "Media", "Number", "Quote", "Region", "Spacing", "Term", "Words"]
 
 
 class Words:
@@ -130,6 +131,16 @@ class Media(Words):
 
     def blocks(self) -> list[Block]:
         return [MediaBlock(slot=self._slot, as_=self._shown)]
+
+
+class Spacing(Words):
+    """How far the pixels of a medium are apart, in millimetres."""
+
+    def __init__(self, slot: str, spacing_mm: Sequence[float]) -> None:
+        self._slot, self._spacing_mm = slot, list(spacing_mm)
+
+    def blocks(self) -> list[Block]:
+        return [SpacingBlock(slot=self._slot, spacing_mm=self._spacing_mm)]
 
 
 class Lettered(Words):

@@ -23,6 +23,7 @@ TASKS: Registry[Task] = Registry(
         "caption": Entry("medshard.tasks.caption:TASK"),
         "classification": Entry("medshard.tasks.classification:TASK"),
         "detection": Entry("medshard.tasks.detection:TASK"),
+        "measurement": Entry("medshard.tasks.measurement:TASK"),
         "modality": Entry("medshard.tasks.modality:TASK"),
         "multilabel": Entry("medshard.tasks.multilabel:TASK"),
         "report": Entry("medshard.tasks.report:TASK"),

@@ -11,7 +11,9 @@ from medshard.augment import (
     GaussianBlur,
     GaussianNoise,
     Letterbox,
+    Montage,
     MultiCrop,
+    MultiWindow,
     Normalize,
     Operation,
     Pad,
@@ -33,7 +35,9 @@ from medshard.augment import (
     RandomVerticalFlip,
     Resize,
     Rot90,
+    TakeSlab,
     TakeSlice,
+    TakeSlices,
     Window,
     ZScoreNormalize,
 )
@@ -41,7 +45,10 @@ from medshard.augment import (
 __all__ = ["EXAMPLES"]
 
 EXAMPLES: tuple[Operation, ...] = (
-    TakeSlice("y", index="random"),
+    TakeSlice("coronal", orientation="radiological", square_pixels=True),
+    TakeSlab("coronal", reduce="max", orientation="radiological", square_pixels=True),
+    TakeSlices("axial", count=4, orientation="radiological"),
+    Montage("axial", rows=2, columns=3, orientation="radiological"),
     Resize((160, 120)),
     CenterCrop(96),
     RandomResizedCrop(128, scale=(0.2, 0.6)),
@@ -61,6 +68,7 @@ EXAMPLES: tuple[Operation, ...] = (
     CLAHE(clip_limit=3.0),
     JPEG(quality=8),
     Window.ct("soft_tissue"),
+    MultiWindow(("lung", "mediastinum", "bone")),
     PercentileNormalize(5, 95),
     ZScoreNormalize(),
     Normalize(mean=[0.5], std=[0.25]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from medshard import augment
 from medshard.augment import Operation
@@ -13,12 +14,15 @@ from medshard.engine import STEPS, features
 from medshard.testing.operation_examples import EXAMPLES
 from medshard.testing.reference_steps import REFERENCES
 
-__all__ = ["OperationPath", "operation_paths"]
+__all__ = ["OperationPath", "arguments_of", "operation_paths"]
 
 _ORDER = ("volume", "geometry", "neighbourhood", "pointwise")
 
 _ORACLES = {
-    "TakeSlice": "the zarr package: exact",
+    "TakeSlice": "nibabel and the zarr package: exact",
+    "TakeSlab": "numpy on what nibabel reads: exact, the mean 1e-6",
+    "TakeSlices": "nibabel: exact",
+    "Montage": "numpy on what nibabel reads: exact",
     "Resize": "torch interpolate(antialias=True), Pillow: 4e-6 of the range",
     "CenterCrop": "torchvision's formula: exact",
     "RandomResizedCrop": "torch interpolate(antialias=True), Pillow: 4e-6 of the range",
@@ -38,6 +42,7 @@ _ORACLES = {
     "CLAHE": "OpenCV to one step of its 8 bits, scikit-image 1e-9 for one tile",
     "JPEG": "OpenCV and Pillow to one step of 8 bits",
     "Window": "numpy 1e-6",
+    "MultiWindow": "numpy 1e-6",
     "PercentileNormalize": "numpy and scikit-image 1e-12",
     "ZScoreNormalize": "torch layer_norm and instance_norm 1e-9",
     "Normalize": "torchvision 1e-9",
@@ -59,7 +64,7 @@ class OperationPath:
     """One operation, and what there is of it.
 
     Attributes:
-        stage: volume, geometry, neighbourhood or pointwise.
+        stage: volume, geometry, neighbourhood or pointwise; of volumes: crop, spatial or values.
         arguments: with their defaults.
         values: on which range of values it works, and which it leaves; empty for geometry.
         refused: what of an item's text keeps it from being applied.
@@ -69,6 +74,7 @@ class OperationPath:
         simd: the levels that its loops are compiled for.
         cuda: there is a path on the GPU.
         oracle: what the reference is compared with, to which tolerance.
+        works_on: pictures or volumes; an operation on both stands in both lists.
     """
 
     name: str
@@ -82,6 +88,7 @@ class OperationPath:
     simd: tuple[str, ...]
     cuda: bool
     oracle: str
+    works_on: Literal["pictures", "volumes"] = "pictures"
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -89,7 +96,7 @@ class OperationPath:
 
 
 def operation_paths() -> list[OperationPath]:
-    """Every public operation, by stage, in the order in which ``medshard.augment`` lists them."""
+    """Every public operation on pictures, by stage, in the order in which ``medshard.augment`` lists them."""
     kinds = [kind for name in augment.__all__ if isinstance(kind := getattr(augment, name), type)]
     found = [_path_of(kind) for kind in kinds if issubclass(kind, Operation) and kind is not Operation]
     return sorted(found, key=lambda path: _ORDER.index(path.stage))
@@ -105,7 +112,7 @@ def _path_of(kind: type[Operation]) -> OperationPath:
     return OperationPath(
         name=kind.__name__,
         stage=kind.stage,
-        arguments=_arguments_of(kind),
+        arguments=arguments_of(kind),
         values=_values_of(step) if step is not None else "",
         refused=_refused_by(kind, step),
         flip_after=step is not None and step.mirrors,
@@ -117,7 +124,8 @@ def _path_of(kind: type[Operation]) -> OperationPath:
     )
 
 
-def _arguments_of(kind: type[Operation]) -> str:
+def arguments_of(kind: type[Operation]) -> str:
+    """As they are written, with defaults."""
     signature = inspect.signature(kind)
     bare = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in signature.parameters.values()]
     return str(signature.replace(parameters=bare, return_annotation=inspect.Signature.empty))

@@ -34,6 +34,7 @@ REFERENCES: dict[str, Callable[..., Any]] = {
     "sharpness": around.sharpness,
     "clahe": around.clahe,
     "jpeg": around.jpeg,
+    "multi_window": values.multi_window,
 }
 
 
@@ -58,7 +59,7 @@ def run_steps(
         if applied == 0:
             continue
         more: dict[str, Any] = {}
-        if step.kind == "window":
+        if step.kind in ("window", "multi_window"):
             more = {"scale": scale, "bias": bias}
         elif step.kind in ("percentile_normalize", "zscore_normalize"):
             more = {"whole": whole}

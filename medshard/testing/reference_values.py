@@ -19,6 +19,7 @@ __all__ = [
     "grayscale",
     "invert",
     "luma",
+    "multi_window",
     "normalize",
     "percentile_normalize",
     "philox",
@@ -46,6 +47,12 @@ def luma(picture: Array) -> Array:
 def window(picture: Array, params: Params = (), *, scale: float, bias: float) -> Array:
     """value * scale + bias, to 0..1."""
     return np.clip(picture * scale + bias, 0, 1)
+
+
+def multi_window(picture: Array, params: Params, *, scale: float, bias: float) -> Array:
+    """(value * scale + bias) * scale of the channel + bias of the channel, to 0..1."""
+    of_each = np.asarray(params, np.float64).reshape(-1, 2)[: len(picture), :, None, None]
+    return np.clip((picture * scale + bias) * of_each[:, 0] + of_each[:, 1], 0, 1)
 
 
 def percentile_normalize(picture: Array, params: Params, *, whole: Array) -> Array:

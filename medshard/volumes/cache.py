@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,10 @@ from medshard.storage.base import Bytes, Storage
 from medshard.volumes.plan import ReadPolicy, plan_ranges
 from medshard.volumes.table import ChunkTable
 
-__all__ = ["ChunkCache", "fetch_chunks"]
+__all__ = ["ChunkCache", "Fetched", "fetch_chunks"]
 
-Fetched = tuple[NDArray[np.uint64], list[Bytes]]
+Fetched: TypeAlias = "tuple[NDArray[np.uint64], list[Bytes]]"
+"""The address of each chunk, and the buffers that the addresses point into, to be kept as long."""
 
 
 @dataclass(eq=False)

@@ -5,14 +5,13 @@ Crops that are to hold foreground are drawn from it without a look at the mask.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from medshard.facts.runs import Runs, runs_of
+from medshard.facts.runs import Marked, index_values, slabs_of
 from medshard.readers.base import Array
 
 __all__ = ["FOREGROUND_SCHEMA", "FOREGROUND_VERSION", "Foreground", "index_foreground"]
@@ -24,7 +23,6 @@ MAX_POINTS = 1000
 """Points of one value."""
 
 _MAX_POINTS_TOGETHER = 1_000_000  # of all values of a mask: masks of instances may have thousands
-_SLAB_VOXELS = 1 << 22
 
 FOREGROUND_SCHEMA = pa.schema(
     [
@@ -61,6 +59,19 @@ class Foreground:
     counts: NDArray[np.int64]
     boxes_zyx: NDArray[np.int32]
     points_zyx: list[NDArray[np.int32]]
+
+    def voxel(self, uniform: float) -> tuple[int, int, int] | None:
+        """One of the kept voxels, every value as likely as any other; None where nothing is marked.
+
+        Args:
+            uniform: a number in [0, 1).
+        """
+        if not len(self.values):
+            return None
+        value, share = divmod(uniform * len(self.values), 1.0)
+        points = self.points_zyx[int(value)]
+        z, y, x = points[int(share * len(points))].tolist()
+        return z, y, x
 
     def to_table(self, key: str, slot: str, grid_zyx: tuple[int, ...]) -> pa.Table:
         """Its rows of the index."""
@@ -106,52 +117,19 @@ def index_foreground(labels: Array) -> Foreground:
     Args:
         labels: (Z, Y, X) or (C, Z, Y, X), uint8 or uint16.
     """
-    channels = labels if labels.ndim == 4 else labels[None]
-    top = int(channels.max(initial=0)) + 1
-    counts = np.zeros(top, np.int64)
-    low = np.full((3, top), np.iinfo(np.int64).max)
-    high = np.zeros((3, top), np.int64)
-    for runs in _slabs(channels):
-        counts += np.bincount(runs.value, runs.length, top).astype(np.int64)
-        for axis, (first, last) in enumerate(((runs.z, runs.z), (runs.y, runs.y), (runs.start, runs.stop - 1))):
-            np.minimum.at(low[axis], runs.value, first)
-            np.maximum.at(high[axis], runs.value, last + 1)
-    values = np.flatnonzero(counts)
-    points = _points(channels, values, counts)
-    boxes = np.stack([low[:, values].T, high[:, values].T], 1).astype(np.int32)
-    return Foreground(values.astype(np.int64), counts[values], boxes, points)
+    found = index_values(labels)
+    return Foreground(found.values, found.counts, found.boxes_zyx, _points(labels, found))
 
 
-def _slabs(channels: Array) -> Iterator[Runs]:
-    """The runs of slab after slab of planes; where channels agree on a voxel, it is counted once."""
-    depth = max(1, _SLAB_VOXELS // max(1, channels[0, 0].size))
-    for first in range(0, channels.shape[1], depth):
-        slab = channels[:, first : first + depth]
-        found = []
-        seen: set[int] = set()
-        for place, channel in enumerate(slab):
-            runs = runs_of(channel)
-            values = set(np.unique(runs.value).tolist())
-            if values & seen:
-                again = (slab[:place] == channel).any(axis=0)
-                runs = runs_of(np.where(again, 0, channel))
-            seen |= values
-            found.append(np.stack([runs.z + first, runs.y, runs.start, runs.stop, runs.value]))
-        columns = np.concatenate(found, axis=1)
-        if len(slab) > 1:  # reading order, whatever the channel
-            columns = columns[:, np.lexsort((columns[2], columns[1], columns[0]))]
-        z, y, start, stop, value = columns
-        yield Runs(z, y, start, stop, value, channels.shape[2])
-
-
-def _points(channels: Array, values: NDArray[np.int64], counts: NDArray[np.int64]) -> list[NDArray[np.int32]]:
+def _points(labels: Array, marked: Marked) -> list[NDArray[np.int32]]:
     """The drawn voxels of each value: places within its region become places in the grid by counting along runs."""
+    values = marked.values
     limit = max(1, min(MAX_POINTS, _MAX_POINTS_TOGETHER // max(1, len(values))))
-    drawn = [_places(int(value), int(counts[value]), limit) for value in values]
+    drawn = [_places(value, count, limit) for value, count in zip(values.tolist(), marked.counts.tolist(), strict=True)]
     found = [np.empty((len(places), 3), np.int32) for places in drawn]
     passed = np.zeros(len(values), np.int64)  # voxels of each value in earlier slabs
     done = np.zeros(len(values), np.int64)
-    for runs in _slabs(channels):
+    for runs in slabs_of(labels):
         order = np.argsort(runs.value, kind="stable")
         length = runs.length[order]
         ends = np.cumsum(length)

@@ -20,8 +20,8 @@ PIECE = np.dtype(
         "itemsize": 32,
     }
 )
-"""One inner chunk under a box. address, size: of the packed chunk, in memory or in a file; size 0 where it holds only the
-fill value. origin: of its first voxel, counted from the box's first, (z, y, x)."""
+"""One inner chunk under a box. address, size: of the packed chunk, in memory or in a file; size 0 where it holds only
+the fill value. origin: of its first voxel, counted from the box's first, (z, y, x)."""
 
 CROP = np.dtype(
     {

@@ -10,7 +10,7 @@ __all__ = ["MAX_LEVELS", "coarser_affine", "coarser_factors", "halve_intensity",
 
 MAX_LEVELS = 4
 _SMALL = 64  # an axis this short is not halved further
-_PLANES = 4  # of a level, made at a time
+_PLANES = 2  # of a level, made at a time
 _SAME_SPACING = 1.5  # axes coarser than the finest by more than this wait until the others have caught up
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,19 +16,31 @@ from numpy.typing import NDArray
 
 from medshard.errors import CorpusError, StorageError
 from medshard.readers.base import Affine, Array
+from medshard.storage.base import Storage
 from medshard.storage.local import LocalStorage
-from medshard.storage.base import Bytes, Storage
-from medshard.volumes.cache import ChunkCache, fetch_chunks
+from medshard.volumes.cache import ChunkCache, Fetched, fetch_chunks
 from medshard.volumes.catalog import CataloguedVolume
 from medshard.volumes.layout import ArrayLayout
 from medshard.volumes.native import PIECE, Mapping, crop_record, place_pieces
 from medshard.volumes.plan import LOCAL_READS, REMOTE_READS
 from medshard.volumes.table import ChunkTable
 
-__all__ = ["VolumeReader"]
+__all__ = ["FetchedChunks", "VolumeReader"]
 
 _KEPT_TABLES = 64  # of at most 1 MiB
 _PIECES = 8  # chunks that a thread unpacks at a time
+
+
+@dataclass(frozen=True)
+class FetchedChunks:
+    """The compressed chunks of a box, in memory until it is unpacked.
+
+    Attributes:
+        shards: of each shard under the box, the address of each chunk that holds something, and the bytes to which the
+            addresses point.
+    """
+
+    shards: dict[tuple[int, ...], Fetched]
 
 
 class VolumeReader:
@@ -104,12 +117,14 @@ class VolumeReader:
         *,
         level: int = 0,
         executor: Executor | None = None,
+        fetched: FetchedChunks | None = None,
     ) -> Array:
         """A box of a level, values as stored.
 
         Args:
             start, size: an index and a length for each axis of the array, leading ones included.
             executor: unpacks parts of the box side by side.
+            fetched: what ``fetch`` gave for the same box; nothing is read then.
 
         Raises:
             IndexError: the box reaches outside; padding is the caller's.
@@ -117,8 +132,44 @@ class VolumeReader:
         """
         layout = self.layout(level)
         out = np.empty(size, layout.dtype)
-        self._fill(out, start, level, None, (False, False, False), executor)
+        self._fill(out, start, level, None, (False, False, False), executor, fetched)
         return out
+
+    def fetch(self, start: tuple[int, ...], size: tuple[int, ...], *, level: int = 0) -> FetchedChunks | None:
+        """The bytes of a box, so that ``read_crop`` does not wait; None where it reads them from a local file anyway.
+
+        Args:
+            start, size, level: as for ``read_crop``.
+
+        Raises:
+            IndexError, CorpusError: as for ``read_crop``.
+        """
+        if self._cache is None and isinstance(self._storage, LocalStorage):
+            return None
+        layout, ends = self.layout(level), self._ends(start, size, level)
+        found: dict[tuple[int, ...], Fetched] = {}
+        for shard in _shards(layout, start, ends):
+            table = self._table(level, layout, shard)
+            pieces, numbers = self._pieces(layout, shard, table, start, ends)
+            held = numbers[pieces["size"].reshape(-1) > 0]
+            if len(held):
+                found[shard] = self._fetched(self._shard_path(level, layout, shard), table, held)
+        return FetchedChunks(found)
+
+    def _fetched(self, path: str, table: ChunkTable, held: NDArray[np.int64]) -> Fetched:
+        fetch = fetch_chunks if self._cache is None else self._cache.fetch
+        with self._there(path):
+            return fetch(self._storage, path, table, held, self._policy)
+
+    def _shard_path(self, level: int, layout: ArrayLayout, shard: tuple[int, ...]) -> str:
+        return f"{self._path}/{self._levels[level]}/{layout.shard_path(shard)}"
+
+    def _ends(self, start: tuple[int, ...], size: tuple[int, ...], level: int) -> tuple[int, ...]:
+        shape = self.layout(level).shape
+        ends = tuple(s + n for s, n in zip(start, size, strict=True))
+        if any(s < 0 or n < 1 or e > length for s, n, e, length in zip(start, size, ends, shape, strict=True)):
+            raise IndexError(f"{self._path}: the box {start} + {size} reaches outside {shape}")
+        return ends
 
     def read_values(
         self,
@@ -130,11 +181,12 @@ class VolumeReader:
         level: int = 0,
         out: NDArray[np.float32] | None = None,
         executor: Executor | None = None,
+        fetched: FetchedChunks | None = None,
     ) -> NDArray[np.float32]:
         """A box of a level as float32: mapped, flipped and written once.
 
         Args:
-            start, size, level, executor: as for ``read_crop``.
+            start, size, level, executor, fetched: as for ``read_crop``.
             mapping: what stored values become.
             flip_zyx: axes that run the other way round.
             out: of ``size``, C-contiguous; made where it is None.
@@ -142,7 +194,7 @@ class VolumeReader:
         out = np.empty(size, np.float32) if out is None else out
         if out.shape != size or out.dtype != np.float32 or not out.flags.c_contiguous:
             raise ValueError(f"out is C-contiguous float32 of shape {size}")
-        self._fill(out, start, level, mapping, flip_zyx, executor)
+        self._fill(out, start, level, mapping, flip_zyx, executor, fetched)
         return out
 
     def _fill(
@@ -153,16 +205,11 @@ class VolumeReader:
         mapping: Mapping | None,
         flip_zyx: tuple[bool, bool, bool],
         executor: Executor | None,
+        fetched: FetchedChunks | None,
     ) -> None:
-        layout = self.layout(level)
-        ends = tuple(s + n for s, n in zip(start, out.shape, strict=True))
-        inside = zip(start, out.shape, ends, layout.shape, strict=True)
-        if any(s < 0 or n < 1 or e > length for s, n, e, length in inside):
-            raise IndexError(f"{self._path}: the box {start} + {out.shape} reaches outside {layout.shape}")
+        layout, ends = self.layout(level), self._ends(start, out.shape, level)
         record = crop_record(out.shape[-3:], layout.inner[-3:], layout.dtype, mapping, flip_zyx)
-        shards = [range(s // edge, -(-e // edge)) for s, e, edge in zip(start, ends, layout.shard, strict=True)]
-
-        for shard in itertools.product(*shards):
+        for shard in _shards(layout, start, ends):
             table = self._table(level, layout, shard)
             pieces, numbers = self._pieces(layout, shard, table, start, ends)
             jobs = []
@@ -172,8 +219,9 @@ class VolumeReader:
                 crop["out"] = out[tuple(max(n * edge - s, 0) + p for n, edge, s, p in corner)].ctypes.data
                 step = pieces.shape[-1] if executor is None else _PIECES
                 jobs += [(crop, pieces[plane][first : first + step]) for first in range(0, pieces.shape[-1], step)]
-            path = f"{self._path}/{self._levels[level]}/{layout.shard_path(shard)}"
-            with self._addressed(path, table, pieces.reshape(-1), numbers) as file:
+            path = self._shard_path(level, layout, shard)
+            there = fetched.shards.get(shard) if fetched is not None else None
+            with self._addressed(path, table, pieces.reshape(-1), numbers, there) as file:
                 place = partial(_place, path, file)
                 for _ in (executor.map if executor is not None else map)(place, jobs):
                     pass
@@ -206,13 +254,18 @@ class VolumeReader:
 
     @contextmanager
     def _addressed(
-        self, path: str, table: ChunkTable, pieces: NDArray[np.void], numbers: NDArray[np.int64]
+        self,
+        path: str,
+        table: ChunkTable,
+        pieces: NDArray[np.void],
+        numbers: NDArray[np.int64],
+        fetched: Fetched | None,
     ) -> Iterator[int]:
         """Gives pieces their addresses, while the bytes are there: in the file that is yielded, or in memory (-1)."""
         held = np.flatnonzero(pieces["size"])
         if not len(held):
             yield -1
-        elif self._cache is None and isinstance(self._storage, LocalStorage):
+        elif fetched is None and self._cache is None and isinstance(self._storage, LocalStorage):
             # The threads read chunk by chunk what they unpack at once: nothing is copied through large buffers.
             pieces["address"] = table.offsets[numbers]
             with ExitStack() as stack:
@@ -220,9 +273,7 @@ class VolumeReader:
                     file, _ = stack.enter_context(self._storage.opened(path))
                 yield file
         else:
-            fetch = fetch_chunks if self._cache is None else self._cache.fetch
-            with self._there(path):
-                addresses, kept = fetch(self._storage, path, table, numbers[held], self._policy)
+            addresses, kept = fetched or self._fetched(path, table, numbers[held])
             pieces["address"][held] = addresses
             yield -1
             del kept  # the bytes to which the addresses point
@@ -233,8 +284,10 @@ class VolumeReader:
         if found is None:
             array = f"{self._path}/{self._levels[level]}"
             sizes = self._catalogued.sizes(array, shard) if self._catalogued is not None else None
-            found = self._read_table(f"{array}/{layout.shard_path(shard)}", layout) if sizes is None else None
-            found = found or ChunkTable.in_order(layout, sizes)
+            if sizes is None:
+                found = self._read_table(f"{array}/{layout.shard_path(shard)}", layout)
+            else:
+                found = ChunkTable.in_order(layout, sizes)
             if len(self._tables) >= _KEPT_TABLES:  # several threads may come here at once: each makes its own
                 self._tables = {}
             self._tables[level, shard] = found
@@ -265,6 +318,12 @@ class VolumeReader:
             return found
         with self._there(path):
             return bytes(self._storage.read(path))
+
+
+def _shards(layout: ArrayLayout, start: tuple[int, ...], ends: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """The shards under a box."""
+    along = (range(s // edge, -(-e // edge)) for s, e, edge in zip(start, ends, layout.shard, strict=True))
+    return itertools.product(*along)
 
 
 def _place(path: str, file: int, job: tuple[NDArray[np.void], NDArray[np.void]]) -> None:

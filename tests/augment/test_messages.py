@@ -16,7 +16,9 @@ from medshard.augment import (
     CenterCrop,
     ElasticTransform,
     Letterbox,
+    Montage,
     MultiCrop,
+    MultiWindow,
     Normalize,
     Operation,
     Pad,
@@ -29,7 +31,9 @@ from medshard.augment import (
     RandomVerticalFlip,
     Resize,
     Rot90,
+    TakeSlab,
     TakeSlice,
+    TakeSlices,
     Window,
     compile_operations,
 )
@@ -187,9 +191,32 @@ def test_a_size_that_is_none_is_refused(kind: Callable[[Any], Operation], size: 
         (lambda: Normalize([0.5] * 2, [0.5] * 2), "Normalize: mean and std have one number, or one a channel (three)"),
         (lambda: Normalize([0.5], [0.5] * 3), "Normalize: mean and std have one number, or one a channel (three)"),
         (lambda: Normalize([0.5], [0.0]), "Normalize: std is above 0; found (0.0,)"),
+        (lambda: TakeSlice("t"), "TakeSlice: axis is z, y, x, axial, coronal or sagittal; found 't'"),
         (
-            lambda: TakeSlice("t"),
-            "TakeSlice: axis is z, y or x and index middle or random; found TakeSlice(axis='t', index='middle')",
+            lambda: TakeSlice(index="last"),
+            "TakeSlice: index is middle, random, foreground or a whole number; found 'last'",
+        ),
+        (
+            lambda: TakeSlice(orientation="neurological"),
+            "TakeSlice: orientation is stored or radiological; found 'neurological'",
+        ),
+        (
+            lambda: TakeSlab(slices=3, thickness_mm=5.0),
+            "TakeSlab: give slices or thickness_mm, one of the two",
+        ),
+        (lambda: TakeSlab(slices=0), "TakeSlab: slices is 1 or more; found 0"),
+        (lambda: TakeSlab(thickness_mm=0.0), "TakeSlab: thickness_mm is above 0; found 0.0"),
+        (lambda: TakeSlab(reduce="median"), "TakeSlab: reduce is mean, max or min; found 'median'"),
+        (lambda: TakeSlices(count=0), "TakeSlices: count is a whole number of 1 or more, or all; found 0"),
+        (lambda: TakeSlices(shown_as="film"), "TakeSlices: shown_as is images or video; found 'film'"),
+        (lambda: Montage(rows=0), "Montage: rows is 1 to 64; found 0"),
+        (
+            lambda: MultiWindow(("lung", "bone")),
+            "MultiWindow: windows are three, one a channel; found ('lung', 'bone')",
+        ),
+        (
+            lambda: MultiWindow(("lung", "bone", (5, 5))),
+            "MultiWindow: a window is a name or (low, high), low below high; found (5, 5)",
         ),
     ],
 )
@@ -249,6 +276,11 @@ def test_an_argument_out_of_bounds_is_named(make: Callable[[], Operation], messa
         ),
         ([Resize((8, 8)), Window(0, 1), Window(0, 2)], "Window stands twice; once is enough"),
         ([TakeSlice(), TakeSlice("x"), Resize((8, 8))], "TakeSlice stands twice; once is enough"),
+        ([TakeSlice(), Montage(), Resize((8, 8))], "TakeSlice and Montage stand in one list; keep one of them"),
+        (
+            [Resize((8, 8)), Window(0, 1), MultiWindow()],
+            "Window and MultiWindow stand in one list; one operation brings values to 0..1, so keep one of them",
+        ),
         (["Resize"], "'Resize' is no operation of medshard.augment; see medshard.augment.__all__"),
     ],
 )

@@ -55,7 +55,7 @@ def test_a_sound_corpus_has_no_problems(built: Built) -> None:
     assert found == []
     shards = built[1].shards
     assert checked == {
-        "index files": 5, "shards": len(shards), "samples": 24, "volumes": 4,
+        "index files": 6, "shards": len(shards), "samples": 24, "volumes": 4,
         "parts": sum(shard["samples"] * len(shard["parts"]) for shard in shards),
     }  # fmt: skip
 

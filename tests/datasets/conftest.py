@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from corpora import SETS, Built, build_corpus
+from corpora import SETS, WITH_REFUSALS, Built, build_corpus
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +16,9 @@ def built(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[s
 
     def get(name: str) -> Built:
         if name not in done:
-            done[name] = build_corpus(name, shared / "data" / SETS[name], tmp_path_factory.mktemp(name))
+            done[name] = build_corpus(
+                name, shared / "data" / (SETS | WITH_REFUSALS)[name], tmp_path_factory.mktemp(name)
+            )
         return done[name]
 
     return get

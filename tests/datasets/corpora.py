@@ -42,8 +42,24 @@ SETS = {
     "medquad": "medquad",
     "pubmedqa": "pubmedqa",
     "lgg-mri": "lgg_mri",
+    "dicom-structural": "dicom_structural",
+    "niivue-dicom": "niivue_demo",
+    "niivue-volumes": "niivue_demo",
+    "pyradiomics": "pyradiomics",
+    "dcmqi-nrrd": "dcmqi",
+    "totalsegmentator-dicom": "totalsegmentator_ref",
+    "nema-wg04": "nema_wg04",
+    "eyepy-heyex": "eyepy_oct",
+    "lgg-mri-volumes": "lgg_mri",
+    "dcmqi-seg": "dcmqi",
+    "dicompyler-rt": "dicompyler_rt",
+    "totalsegmentator-ref": "totalsegmentator_ref",
+    "totalsegmentator-dicom-labels": "totalsegmentator_ref",
 }
 """Shipped specs that are built whole, and the reference set of each; kits19 is built in part, see test_kits19."""
+
+WITH_REFUSALS = {"nibabel-dicom": "nibabel_formats"}
+"""The same of sets in which some files cannot be read, on purpose."""
 
 
 class Silent:

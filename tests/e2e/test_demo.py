@@ -6,21 +6,27 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import Demo, medshard_command
 
 import medshard
-from medshard.record.facts import LabelFact, RegionFact
-from medshard.testing.synthetic import breast_ultrasound, chest_xray
+from medshard.record.facts import Fact, LabelFact, MeasureFact, RegionFact
+from medshard.testing.synthetic import abdominal_ct, breast_ultrasound, chest_xray
+from medshard.testing.synthetic.abdomen import LABELS
 
 
 def test_every_item_is_streamed_in_both_epochs(demo: Demo) -> None:
     counts = demo.told["counts"]
-    assert set(demo.told["datasets"]) == {"demo-breast", "demo-chest", "demo-dicom", "demo-nifti"}
+    names = {"demo-abdomen", "demo-breast", "demo-chest", "demo-dicom", "demo-nifti"}
+    assert set(demo.told["datasets"]) == names
     assert counts["samples"] == sum(build["samples"] for build in demo.told["datasets"].values())
     assert [run["epoch"] for run in demo.told["streamed"]] == [0, 1]
     for run in demo.told["streamed"]:
         assert run["delivered"] == run["distinct"] == counts["items"]
     assert Path(demo.told["report"]).is_file()
+    crops = demo.told["crops"]
+    assert crops["shape"] == [8, 1, 24, 48, 48]
+    assert crops["delivered"] == crops["on_foreground"] == 8 * 4
 
 
 def test_a_second_run_keeps_what_is_there(demo: Demo) -> None:
@@ -72,3 +78,38 @@ def test_painted_chests_keep_their_polarity_and_labels(demo: Demo, tmp_path: Pat
             value = painted.labels[column]
             assert labels.get(concept) == (None if value is None else states[value])
         assert sample.record.split == {"valid": "validation"}.get(painted.split, painted.split)
+
+
+def test_painted_organs_are_the_corpus_volumes_and_measures(demo: Demo, tmp_path: Path) -> None:
+    painted = abdominal_ct(tmp_path)
+    corpus = medshard.open(demo.corpus).select("dataset = 'demo-abdomen'")
+    samples = {sample.key: sample for sample in corpus}
+    assert len(samples) == len(painted) == 8
+    for case in painted:
+        sample = samples[f"demo-abdomen-{case.patient_id}"]
+        np.testing.assert_array_equal(sample.array("organs"), case.labels)
+        media = {medium.slot: medium for medium in sample.record.media}
+        np.testing.assert_allclose(media["ct"].affine_ijk_to_ras, case.affine_ijk_to_ras, atol=1e-4)
+        assert np.median(sample.array("ct")[case.labels == LABELS["spleen"]]) == pytest.approx(50, abs=2)
+        volumes = _volumes_ml(sample.record.facts)
+        _, half = case.organs["spleen"]
+        assert volumes["structure/spleen", None] == pytest.approx(4 / 3 * np.pi * np.prod(half) / 1000, rel=0.04)
+        for side in ("left", "right"):
+            _, half = case.organs[f"kidney_{side}"]
+            wanted = 4 / 3 * np.pi * np.prod(half) / 1000
+            assert volumes["structure/kidney_region", side] == pytest.approx(wanted, rel=0.04)
+        radii = [radius for _, radius in case.lesions]
+        assert (("finding/lesion", None) in volumes) == bool(radii)
+
+
+def _volumes_ml(facts: list[Fact]) -> dict[tuple[str, str | None], float]:
+    """By concept and side."""
+    by_id = {fact.id: fact for fact in facts}
+    found = {}
+    for fact in facts:
+        if isinstance(fact, MeasureFact) and fact.concept == "quantity/volume":
+            region = by_id[fact.of]
+            label = by_id[region.of]
+            assert isinstance(label, LabelFact)
+            found[label.concept, label.side] = fact.value
+    return found

@@ -16,6 +16,7 @@ from medshard.record.conversation import (
     MediaBlock,
     QuoteBlock,
     RegionBlock,
+    SpacingBlock,
     TermBlock,
     TextBlock,
     TimeBlock,
@@ -145,6 +146,22 @@ def test_boxes_follow_the_picture(
 def test_a_mirrored_picture_swaps_left_and_right_edges() -> None:
     mirrored = Delivered(40, 50, scale_x=-1.0, offset_x=40.0)
     assert mirrored.box((2, 3, 10, 20)) == (30.0, 3.0, 38.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("delivered", "text"),
+    [
+        (Delivered(40, 50), "0.7 x 0.9 x 5"),  # as it is stored
+        (Delivered(80, 25, scale_x=2.0, scale_y=0.5), "0.35 x 1.8 x 5"),
+        (Delivered(40, 50, scale_x=-1.0, offset_x=40.0), "0.7 x 0.9 x 5"),
+        (Delivered(50, 40, scale_x=0, scale_y=0, shear_x=1.0, shear_y=-1.0), "0.9 x 0.7 x 5"),  # turned by a quarter
+        (Delivered(40, 50, spacing_mm=(1.23456, 2.0)), "1.23 x 2"),
+    ],
+)
+def test_spacing_is_that_of_the_delivered_pixels(delivered: Delivered, text: str) -> None:
+    blocks: list[Block] = [TextBlock(text="Pixels are "), SpacingBlock(slot="ct", spacing_mm=[5.0, 0.9, 0.7])]
+    for name in FAMILIES:
+        assert render_blocks(blocks, [], FAMILIES.get(name), {"ct": delivered}) == f"Pixels are {text}"
 
 
 def test_halves_are_rounded_up_everywhere_alike() -> None:

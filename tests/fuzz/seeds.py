@@ -5,8 +5,10 @@ Of a real file only what a target reads: the frames of DICOM files go to the tar
 
 from __future__ import annotations
 
+import gzip
 import io
 import warnings
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +31,7 @@ from pydicom.uid import (
 
 __all__ = ["write_seeds"]
 
-TARGETS = ("fuzz_jpeg", "fuzz_png", "fuzz_dicom", "fuzz_rle", "fuzz_jpeg_lossless", "fuzz_jpegls")
+TARGETS = ("fuzz_jpeg", "fuzz_png", "fuzz_dicom", "fuzz_rle", "fuzz_jpeg_lossless", "fuzz_jpegls", "fuzz_inflate")
 _MOST_BYTES = 32 * 1024  # larger ones are slow, and have no other kinds of bytes
 _MOST_REAL = 150  # of a target
 
@@ -94,6 +96,14 @@ def _dicom_files() -> Iterator[bytes]:
         yield stream.getvalue()
 
 
+def _packed() -> Iterator[bytes]:
+    """Behind the bytes that choose wrapping, limit and hint (fuzz_inflate.cpp)."""
+    whole = bytes(range(200)) * 3
+    yield b"\xf1\xff\0" + gzip.compress(whole, mtime=0) + gzip.compress(b"x", mtime=0) + b"\0\0"
+    yield b"\xf0\xff\x09" + zlib.compress(whole)
+    yield b"\x11\x09\0" + gzip.compress(whole, mtime=0)
+
+
 _PYDICOMS = Path(pydicom.__file__).parent / "data" / "test_files"
 _CODECS = {
     **dict.fromkeys((JPEGLossless, JPEGLosslessSV1), "fuzz_jpeg_lossless"),
@@ -151,6 +161,7 @@ def write_seeds(folder: Path, real: Path | None = None) -> None:
     for target in TARGETS:
         (folder / target).mkdir(parents=True, exist_ok=True)
     painted = [pair for stream in (*_jpegs(), *_pngs(), *_dicom_files()) for pair in _kinds_of(stream)]
+    painted += [("fuzz_inflate", stream) for stream in _packed()]
     for number, (target, stream) in enumerate(painted):
         (folder / target / f"painted-{number:03d}").write_bytes(stream)
     for name, place in (("pydicom", _PYDICOMS), ("real", real)):

@@ -251,11 +251,13 @@ def test_a_stream_that_does_not_decode_leaves_its_neighbours_whole(corpus: Corpu
 
     class Spoiled(Loader):
         def _read(self, step: Any, executor: Any) -> Any:
-            read = super()._read(step, executor)
-            place = next((n for n, part in enumerate(read.pictures) if isinstance(part, (bytes, memoryview))), None)
+            made = super()._read(step, executor)
+            pixels: Any = made.pixels
+            pictures = pixels.read.pictures
+            place = next((n for n, part in enumerate(pictures) if isinstance(part, (bytes, memoryview))), None)
             if place is not None:
-                read.pictures[place] = bytes(read.pictures[place])[:60]
-            return read
+                pictures[place] = bytes(pictures[place])[:60]
+            return made
 
     options: dict[str, Any] = {"transform": NATIVE, "seed": 1, "family": "llava-next", "on_error": "skip"}
     lost = 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from medshard.errors import ReadError
-from medshard.readers.gzip_file import read_gzip
+from medshard.readers.packed import read_gzip
 from medshard.source import archive
 from medshard.source.archive import open_archive
 from medshard.source.pattern import compile_pattern

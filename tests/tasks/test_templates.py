@@ -16,7 +16,7 @@ from medshard.record.base import Language
 from medshard.record.conversation import Block, QuoteBlock, RegionBlock, TermBlock, TextBlock
 from medshard.spec.taxonomy import Concept, load_taxonomy
 from medshard.tasks.pack import Pack, load_pack, read_pack, render
-from medshard.tasks.words import Joined, Lettered, Media, Quote, Region, Term, Words
+from medshard.tasks.words import Joined, Lettered, Media, Number, Quote, Region, Spacing, Term, Words
 from medshard.tasks.write import TASKS
 
 TAXONOMY = load_taxonomy()
@@ -32,6 +32,13 @@ OFFERED: dict[str, dict[str, set[str]]] = {
         "choice": {"options", "key"},
     },
     "detection": {name: {"thing", "boxes"} for name in ("one", "all", "around")},
+    "measurement": {
+        "volume": {"thing", "number", "spacing"},
+        "axial_diameter": {"thing", "number", "spacing"},
+        "mean_attenuation": {"thing", "number"},
+        "count": {"thing", "number"},
+        "organ": {"thing", "organ"},
+    },
     "multilabel": {"some": {"listed", "present"}, "none": {"listed", "present"}},
     "report": {"findings": {"text"}, "impression": {"text"}, "summary": {"text", "given"}},
     "segmentation": {"outline": {"thing", "mask"}},
@@ -39,7 +46,7 @@ OFFERED: dict[str, dict[str, set[str]]] = {
 }
 """What each task offers to its templates, written out by hand."""
 
-LATIN_IN_CHINESE = {"CT", "X", "PET", "FLAIR", "OCT", "MRI", "COVID"}
+LATIN_IN_CHINESE = {"CT", "X", "PET", "FLAIR", "OCT", "MRI", "COVID", "mm", "mL", "HU"}
 """What Chinese radiology writes in Latin letters."""
 
 
@@ -56,7 +63,8 @@ def wordings(task: str, variant: str, lang: Language) -> list[tuple[str, str, Te
 
 def offered(task: str, variant: str, side: str, lang: Language, concept: Concept) -> dict[str, Words]:
     """Facts ``f1``... for a template, as the task offers them; terms of a question give nothing away."""
-    asked = task in ("detection", "segmentation")  # where a thing is may be asked once it is known to be there
+    # Where a thing is, and how large, may be asked once it is known to be there.
+    asked = task in ("detection", "segmentation", "measurement")
     told = ["f1"] if side == "a" or asked else []
     thing = Term(concept, told, lang)
     other = Term(TAXONOMY["finding/pleural_effusion"], ["f2"] if side == "a" else [], lang)
@@ -72,6 +80,9 @@ def offered(task: str, variant: str, side: str, lang: Language, concept: Concept
         "shown": Joined.sentence([thing.a, other.a] if english else [thing, other], lang),
         "boxes": Joined([Region(["f5"]), Region(["f6"])], between="; ", last="; "),
         "mask": Region(["f5"], "mask"),
+        "number": Number("12.5 mm", ["f10"]),
+        "spacing": Spacing("ct", [5.0, 0.8, 0.8]),
+        "organ": Term(TAXONOMY["structure/liver_region"], ["f11"] if side == "a" else [], lang),
         "text": Quote("The lungs are clear." if english else "双肺清晰。", ["f7"]),
         "given": Quote("No effusion." if english else "未见积液。", ["f8"]),
         "question": Quote("Is it?" if english else "有吗？", ["f9"]),
@@ -155,7 +166,7 @@ def test_articles_fit_their_words(article: str) -> None:
         first = words[1]
         spelled = first.isupper() or first.startswith("X-")
         vowel = first[0] in ("AEFHILMNORSX" if spelled and first not in ("PET", "FLAIR") else "aeioAEIO")
-        vowel = vowel or first.startswith(("ul", "un"))
+        vowel = vowel or first.startswith(("ul", "un", "up"))
         assert vowel == (article == "an"), f"{article} {first}"
 
 

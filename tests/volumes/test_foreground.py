@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from medshard.facts import runs
 from medshard.volumes import foreground as module
 from medshard.volumes.foreground import MAX_POINTS, Foreground, index_foreground
 
@@ -51,7 +52,7 @@ def test_small_masks_are_listed_whole(labels: NDArray[np.uint8]) -> None:
 def test_large_regions_are_drawn_from_whatever_the_slabs(monkeypatch: pytest.MonkeyPatch, slab_voxels: int) -> None:
     labels = blobs((23, 31, 57), 3)
     whole = compare(labels)
-    monkeypatch.setattr(module, "_SLAB_VOXELS", slab_voxels)
+    monkeypatch.setattr(runs, "SLAB_VOXELS", slab_voxels)
     again = index_foreground(labels)
     for one, other in zip(whole.points_zyx, again.points_zyx, strict=True):
         np.testing.assert_array_equal(one, other)

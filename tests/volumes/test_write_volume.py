@@ -272,7 +272,9 @@ def test_a_level_is_one_shard_up_to_a_gibibyte() -> None:
     assert grid(200_000, 2, 2, 2) == (4, 1, 1, 1)  # the index has its own bound
 
 
-@pytest.mark.parametrize(("axes", "shape"), [("ZYX", (200, 140, 250)), ("CZYX", (3, 40, 130, 70)), ("TZYX", (2, 40, 40, 40))])
+@pytest.mark.parametrize(
+    ("axes", "shape"), [("ZYX", (200, 140, 250)), ("CZYX", (3, 40, 130, 70)), ("TZYX", (2, 40, 40, 40))]
+)
 def test_chunks_lie_in_beams(tmp_path: Path, axes: str, shape: tuple[int, ...]) -> None:
     """In the file, offsets ascend by time, beam of 3 x 3, x, y, z, channel."""
     write(tmp_path, grain(*shape), axes=axes)
@@ -296,7 +298,8 @@ def test_chunks_lie_in_beams(tmp_path: Path, axes: str, shape: tuple[int, ...]) 
 def test_writing_holds_little_beside_the_voxels(tmp_path: Path) -> None:
     """128 MiB of voxels; neither a shard nor float64 sums of a volume are ever whole in memory."""
     script = (
-        'import sys, resource; sys.path[:0] = ["tests/volumes"]; from pathlib import Path; from volume_folder import *\n'
+        'import sys, resource; sys.path[:0] = ["tests/volumes"]\n'
+        "from pathlib import Path; from volume_folder import *\n"
         "voxels = np.tile(grain(16, 64, 64), (16, 8, 8)); voxels = np.ascontiguousarray(voxels)\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "write(Path(sys.argv[1]), voxels)\n"

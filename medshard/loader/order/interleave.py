@@ -83,11 +83,14 @@ class Interleave:
         before = np.take_along_axis(self._drawn_before(first), sources, 1)
         return Draws(columns.astype(np.int64, copy=False), sources, before + here - group_starts)
 
-    def last_draws(self) -> NDArray[np.int64]:
-        """(C, S) int64: a column in the block of each lane's last draw from each source; quotas are at least 1."""
-        before_turn = self._count(self._shifts)
+    def last_draws(self, back: int = 0) -> NDArray[np.int64]:
+        """(C, S) int64: a column in the block of each lane's last draw from each source; quotas are at least 1.
+
+        Args:
+            back: of the draw that is so many before the last.
+        """
         # The last one played stands just before the turn, or at σ's end if there is none before it.
-        last = self._first + np.where(before_turn > 0, before_turn, self._quotas) - 1
+        last = self._first + (self._count(self._shifts) - 1 - back) % self._quotas
         place = self._standing[last] - np.arange(len(self._quotas)) * self.columns
         return np.asarray((place - self._shifts[:, None]) % self.columns, np.int64)
 

@@ -169,12 +169,18 @@ class Order:
         return self._stages[epoch]
 
     def _windows(self) -> list[int] | None:
-        """Each source's window in items a lane: the declared total is shared by length, at least two each."""
+        """Each source's window in items a lane: the declared total is shared by length, at least two each.
+
+        Of groups, at least one, and whole ones.
+        """
         total = self.config.window_items
         if total is None:
             return None
-        lanes = self.config.lanes
-        return [max(2, total * len(source) // (self.items * lanes)) for source in self.sources]
+        shares = [total * len(source) // (self.items * self.config.lanes) for source in self.sources]
+        return [
+            max(2, share) if source.group is None else max(1, share // source.group) * source.group
+            for share, source in zip(shares, self.sources, strict=True)
+        ]
 
     def _round(self, epoch: int, number: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Units of a round, ordered by (place in the lane, lane), and their lanes."""

@@ -26,13 +26,13 @@ class OnceStage:
 
     The quota of a source is ⌈N/C⌉. Of its line, lanes take one span each, one after another by their offset f: lane c
     draws ⌊(N + f)/C⌋ items, f = (c + length of the earlier sources) mod C. Draws past that are holes, at most one a
-    lane and source.
+    lane and source. Of a source with groups, all of this counts groups, and a lane draws a group's items one by one.
 
     Args:
         sources: each with at least one item.
         seed, epoch: the key of all draws.
         lanes: C.
-        window: shuffle window K of each source, in items a lane; None permutes all items instead.
+        window: shuffle window K of each source, in items a lane, whole groups; None permutes all items instead.
     """
 
     def __init__(
@@ -42,14 +42,19 @@ class OnceStage:
         self.window = None if window is None else np.array(window, np.int64)
         items = np.array([len(source) for source in self.sources], np.int64)
         self._first_item = np.cumsum(items) - items
-        quotas = -(-items // lanes)
+        groups = np.array([source.group or 1 for source in self.sources], np.int64)
+        blocks = items // groups
+        quotas = -(-blocks // lanes) * groups
         self._interleave = Interleave(quotas.tolist(), lanes, seed, epoch)
         self.columns = self._interleave.columns
-        whole, rest = np.divmod(items, lanes)
-        offset = (np.arange(lanes, dtype=np.int64)[:, None] + self._first_item) % lanes
-        self._share = (items + offset) // lanes
-        self._start = offset * whole + np.maximum(0, offset + rest - lanes)
-        self._holes: NDArray[np.int64] = self._interleave.last_draws()[self._share < quotas]
+        whole, rest = np.divmod(blocks, lanes)
+        offset = (np.arange(lanes, dtype=np.int64)[:, None] + np.cumsum(blocks) - blocks) % lanes
+        self._share = (blocks + offset) // lanes * groups
+        self._start = (offset * whole + np.maximum(0, offset + rest - lanes)) * groups
+        left = self._share < quotas
+        self._holes: NDArray[np.int64] = np.concatenate(
+            [self._interleave.last_draws(back)[left & (back < groups)] for back in range(int(groups.max()))]
+        )
         self._lines: dict[int, Line] = {}
 
     def holes(self) -> NDArray[np.int64]:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pydicom
+from numpy.typing import NDArray
 from pydicom import config
 from pydicom.dataset import FileDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
@@ -17,7 +19,17 @@ from medshard.errors import ReadError
 from medshard.readers.base import Blob
 from medshard.readers.limits import MAX_FILE_BYTES
 
-__all__ = ["IDENTIFYING", "LISTED", "dicom_header", "frame_of_reference", "is_dicom", "open_dataset", "quiet"]
+__all__ = [
+    "IDENTIFYING",
+    "LISTED",
+    "dicom_header",
+    "frame_of_reference",
+    "is_dicom",
+    "numbers",
+    "open_dataset",
+    "quiet",
+    "whole",
+]
 
 IDENTIFYING = (
     "PatientID",
@@ -47,6 +59,13 @@ LISTED = (
     "TemporalPositionIdentifier",
     "EchoTime",
     "EchoNumbers",
+    "InversionTime",
+    "FlipAngle",
+    "TriggerTime",
+    "RescaleType",
+    "Units",
+    "Manufacturer",
+    "ManufacturerModelName",
     "DiffusionBValue",
     "NumberOfFrames",
     "Rows",
@@ -96,6 +115,22 @@ def quiet() -> Iterator[None]:
         config.logger.disabled = was_disabled
 
 
+@contextmanager
+def undamaged() -> Iterator[None]:
+    """Where an item should be, a damaged file may have anything; pydicom's errors quote what they find.
+
+    Raises:
+        ReadError: in place of any other error, without its words.
+    """
+    try:
+        with quiet():
+            yield
+    except ReadError:
+        raise
+    except Exception as error:  # noqa: BLE001 - pydicom raises many types for damaged files
+        raise ReadError(f"the DICOM file is damaged ({type(error).__name__})", error_class="damaged_dicom") from None
+
+
 def open_dataset(data: bytes, *, pixels: bool) -> FileDataset:
     """Parse a file.
 
@@ -106,18 +141,13 @@ def open_dataset(data: bytes, *, pixels: bool) -> FileDataset:
         raise ReadError(f"has {len(data)} bytes, more than {MAX_FILE_BYTES}", error_class="too_large")
     if not is_dicom(data[:256]):
         raise ReadError("is no DICOM file", error_class="not_dicom")
-    try:
-        with quiet():
-            dataset = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=not pixels)
-            syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
-            if syntax == DeflatedExplicitVRLittleEndian and len(data) > _MAX_DEFLATED_BYTES:
-                raise ReadError("is deflated and too large to be unpacked", error_class="too_large")
-            if not len(dataset):
-                raise ReadError("the DICOM file has no attributes", error_class="empty_dataset")
-    except ReadError:
-        raise
-    except Exception as error:  # noqa: BLE001 - pydicom raises many types for damaged files, with values in their text
-        raise ReadError(f"the DICOM file is damaged ({type(error).__name__})", error_class="damaged_dicom") from None
+    with undamaged():
+        dataset = pydicom.dcmread(io.BytesIO(data), force=True, stop_before_pixels=not pixels)
+        syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+        if syntax == DeflatedExplicitVRLittleEndian and len(data) > _MAX_DEFLATED_BYTES:
+            raise ReadError("is deflated and too large to be unpacked", error_class="too_large")
+        if not len(dataset):
+            raise ReadError("the DICOM file has no attributes", error_class="empty_dataset")
     return dataset
 
 
@@ -131,25 +161,50 @@ def attribute(dataset: Any, keyword: str) -> Any:
     return None if value is None or value == "" else value
 
 
+def numbers(dataset: Any, keyword: str) -> NDArray[np.float64] | None:
+    """An attribute's numbers, all finite; None when absent or no numbers."""
+    value = attribute(dataset, keyword)
+    if value is None:
+        return None
+    items = value if isinstance(value, (list, tuple)) or type(value).__name__ == "MultiValue" else [value]
+    try:
+        found = np.array([float(item) for item in items], np.float64)
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) and np.isfinite(found).all() else None
+
+
+def whole(dataset: Any, keyword: str) -> int | None:
+    value = attribute(dataset, keyword)
+    try:
+        return None if value is None else int(value)
+    except (TypeError, ValueError):
+        raise ReadError(f"{keyword} is no whole number", error_class="damaged_dicom") from None
+
+
 def frame_of_reference(dataset: Any) -> str | None:
     """Frame of Reference UID (PS3.3 C.7.4.1); None when absent."""
     uid = attribute(dataset, "FrameOfReferenceUID")
     return str(uid) if uid is not None else None
 
 
-def dicom_header(blob: Blob) -> dict[str, str | None]:
-    """The listed attributes as text, multiple values joined with a backslash as in the file.
+def open_header(blob: Blob) -> FileDataset:
+    """A file's attributes before its pixels, from its first bytes where they are enough.
 
     Raises:
         ReadError: the file is no DICOM file or its header is damaged.
     """
     data = blob.head(_HEAD_BYTES) if blob.head is not None else blob.read()
     try:
-        dataset = open_dataset(data, pixels=False)
+        return open_dataset(data, pixels=False)
     except ReadError:
         if len(data) < _HEAD_BYTES:
             raise
-        dataset = open_dataset(blob.read(), pixels=False)
+        return open_dataset(blob.read(), pixels=False)
+
+
+def dicom_header(dataset: Any) -> dict[str, str | None]:
+    """The listed attributes as text, multiple values joined with a backslash as in the file."""
     return {keyword: _text(attribute(dataset, keyword)) for keyword in LISTED}
 
 

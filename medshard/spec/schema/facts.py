@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -19,6 +19,7 @@ __all__ = [
     "FlagFact",
     "InstanceFact",
     "MaskClassFact",
+    "Measure",
     "NumberFact",
     "QaColumnsFact",
     "SpecFact",
@@ -28,10 +29,13 @@ __all__ = [
 
 
 class ConceptRef(Node):
-    """A concept with a side. ``side_frame`` says whose side: the patient's or the picture's."""
+    """A concept with a side. ``side_frame`` says whose side: the patient's or the picture's.
+
+    In ``match``, ``{1}`` stands for the first group of the pattern, in the concept and in the side.
+    """
 
     concept: str
-    side: Literal["left", "right", "both", "midline"] | None = None
+    side: Literal["left", "right", "both", "midline", "{1}", "{2}"] | None = None
     side_frame: Literal["patient", "image"] | None = None
 
     @model_validator(mode="after")
@@ -145,6 +149,7 @@ class NumberFact(_Fact):
         concept: which quantity.
         unit: UCUM code; ``1`` for none.
         resolution: the step below which digits mean nothing.
+        horizon_years: of a risk, the time that it is about.
         quasi_identifier: ``age`` groups values over 89.
     """
 
@@ -154,6 +159,7 @@ class NumberFact(_Fact):
     concept: str
     unit: str
     resolution: float | None = None
+    horizon_years: Annotated[float, Field(gt=0)] | None = None
     no_value: Absence | None = None
     quasi_identifier: Literal["age"] | None = None
 
@@ -199,6 +205,24 @@ class BoxFact(_Mapped):
         return self
 
 
+Measure = Literal["area", "volume", "axial_diameter", "longest_diameter", "extent", "centroid", "parts", "attenuation"]
+"""What is measured of a mask's regions: ``area`` in a plane, the others in a volume."""
+
+
+class LeftIsLeft(Node):
+    """How many samples may have a left part that lies at the patient's right.
+
+    Every sample of a mask whose sides are mapped is compared, also without this line: then none may.
+
+    Attributes:
+        at_most: so many may, such as patients whose organs are mirrored or have crossed over.
+        reason: why they do.
+    """
+
+    at_most: Annotated[int, Field(ge=1)]
+    reason: str
+
+
 class MaskClassFact(_Mapped):
     """The classes of a mask: its values, or its layers.
 
@@ -208,6 +232,8 @@ class MaskClassFact(_Mapped):
         ignore: values that say nothing either way.
         unions: concept → the values that make it up.
         boxes: whether each connected part, or each class, is also a region with a box.
+        measures: what is measured of each class; all that the grid and the unit allow when left out.
+        left_is_left: samples in which left and right may be the other way round; see ``LeftIsLeft``.
     """
 
     kind: Literal["mask_classes"]
@@ -216,6 +242,8 @@ class MaskClassFact(_Mapped):
     ignore: list[int] = []
     unions: dict[str, Annotated[list[str], Field(min_length=1)]] = {}
     boxes: Literal["component", "class", "none"] = "class"
+    measures: list[Measure] = list(get_args(Measure))
+    left_is_left: LeftIsLeft | None = None
     covers: Covers
 
 
@@ -226,12 +254,14 @@ class InstanceFact(_Fact):
         of: the mask's slot.
         empty: ``absent`` where a file without any pixel of the object says that there is none; without it such a
             sample is refused.
+        measures: what is measured of each instance; all that the grid and the unit allow when left out.
     """
 
     kind: Literal["mask_instances"]
     of: Name
     concept: str
     empty: Literal["absent"] | None = None
+    measures: list[Measure] = list(get_args(Measure))
     covers: Covers
 
 

@@ -75,6 +75,7 @@ class Samples(Node):
         key: the sample's name within the dataset; the capture ``id`` when left out.
         patient: an expression, ``unknown``, or ``{at_most: expression}``. It has no default.
         study: the study within the patient.
+        exam_date: the day of the exam, YYYY-MM-DD or YYYYMMDD; only days from the patient's first exam are kept.
         split: an expression, a constant (``train``, ``validation``, ``test``, ``none``), a map, folds or random
             shares; the capture ``split`` when left out.
         leave_out: reasons, each with the condition under which a row is no sample.
@@ -86,6 +87,7 @@ class Samples(Node):
     key: Expression | None = None
     patient: AtMost | Expression
     study: Expression | None = None
+    exam_date: Expression | None = None
     split: SplitMap | SplitFolds | SplitRandom | Expression | None = None
     subject: SubjectColumns | None = None
     leave_out: dict[str, Expression] = {}

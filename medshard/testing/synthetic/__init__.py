@@ -10,9 +10,11 @@ one kind of processor give equal bytes. Nothing comes from a person.
 
 from __future__ import annotations
 
+from medshard.testing.synthetic.abdomen import AbdomenCase, abdominal_ct
 from medshard.testing.synthetic.breast import breast_ultrasound
 from medshard.testing.synthetic.canary import MAX_CANARY_CHARACTERS
 from medshard.testing.synthetic.chest import FINDING_COLUMNS, chest_xray
+from medshard.testing.synthetic.shapes import ShapesVolume, ToyShape, toy_shapes
 from medshard.testing.synthetic.truth import (
     BreastImage,
     BreastTruth,
@@ -25,12 +27,17 @@ from medshard.testing.synthetic.truth import (
 __all__ = [
     "FINDING_COLUMNS",
     "MAX_CANARY_CHARACTERS",
+    "AbdomenCase",
     "BreastImage",
     "BreastTruth",
     "ChestImage",
     "ChestTruth",
     "Lesion",
     "PaintedFinding",
+    "ShapesVolume",
+    "ToyShape",
+    "abdominal_ct",
     "breast_ultrasound",
     "chest_xray",
+    "toy_shapes",
 ]

@@ -1,0 +1,1 @@
+"""Crops of volumes in the loader: drawn, read, sampled, and put back together."""

@@ -50,6 +50,7 @@ _PACKAGES = (
     ),
     ("imagecodecs", "imagecodecs", False, "pip install 'medshard[jxl]'  (JPEG XL files)"),
     ("tifffile", "tifffile", False, "pip install 'medshard[tiff]'  (TIFF in colour with 16 bits a channel)"),
+    ("zarr", "zarr", False, "pip install 'medshard[zarr]'  (OME-Zarr and Zarr as a source)"),
     ("torch", "torch", False, "pip install 'medshard[torch]'  (the loader)"),
     ("obstore", "obstore", False, "pip install 'medshard[s3]'  (corpora in S3)"),
     ("openpyxl", "openpyxl", False, "pip install 'medshard[xlsx]'  (Excel sources)"),

@@ -19,6 +19,8 @@ _DECIDING = (
     "imagecodecs",
     "tifffile",
     "nibabel",
+    "zarr",
+    "numcodecs",
     "pillow",
     "pyarrow",
     "duckdb",

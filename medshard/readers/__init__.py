@@ -23,6 +23,7 @@ READERS: Registry[Reader] = Registry(
         "parrec": Entry("medshard.readers.nibabel_files:PARREC"),
         "minc": Entry("medshard.readers.nibabel_files:MINC"),
         "afni": Entry("medshard.readers.nibabel_files:AFNI"),
+        "ome_zarr": Entry("medshard.readers.ome_zarr:READER"),
         "raster": Entry("medshard.readers.raster:READER"),
     },
 )

@@ -21,6 +21,8 @@ __all__ = ["DataRoot", "Listing"]
 
 _NESTED_ARCHIVE_BYTES = 4 * 2**30
 _OPEN_ARCHIVES = 16
+_ZARR_2 = (".zattrs", ".zarray")
+"""Hidden files that stand for a folder: Zarr of version 2 (``readers.ome_zarr``)."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,9 @@ class DataRoot:
             with (self.path / path).open("rb") as handle:
                 return handle.read(count)
         except OSError as error:
-            raise ReadError(f"cannot be read: {error.strerror}", error_class="unreadable") from error
+            absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+            word = "missing" if absent else "unreadable"
+            raise ReadError(f"cannot be read: {error.strerror}", error_class=word) from error
 
     def _archive(self, path: str) -> Archive:
         if path not in self._archives:
@@ -205,5 +209,5 @@ class DataRoot:
 
 def _is_system_file(path: str) -> bool:
     parts = path.replace("!/", "/").split("/")
-    hidden = any(part.startswith(".") for part in parts)
+    hidden = any(part.startswith(".") for part in (parts[:-1] if parts[-1] in _ZARR_2 else parts))
     return hidden or "__MACOSX" in parts or parts[-1] in ("Thumbs.db", "desktop.ini")

@@ -79,6 +79,7 @@ class VolumeReader:
             raise CorpusError(f"{path}/zarr.json is no volume that medshard wrote") from error
         self.unit: str | None = own.get("unit")
         self.window: list[float] | None = own.get("window")
+        self.oblique: bool | None = own.get("oblique")
         self._layouts: dict[int, ArrayLayout] = {}
         self._tables: dict[tuple[int, tuple[int, ...]], ChunkTable] = {}
 

@@ -33,7 +33,7 @@ def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise ReadError("cannot be read") from error
+        raise ReadError("cannot be read", error_class="missing") from error
 
 
 def blob_beside(files: Mapping[str, bytes], name: str) -> Blob:

@@ -228,6 +228,29 @@ def test_metadata_are_those_of_ome_ngff(tmp_path: Path, axes: str, known: bool) 
         np.testing.assert_array_equal(own.affine_ijk_to_ras, OBLIQUE)
 
 
+@pytest.mark.parametrize(("degrees", "oblique"), [(0, False), (0.005, False), (0.05, True), (30, True), (90, False)])
+def test_whether_axes_lie_askew_is_written_and_read(tmp_path: Path, degrees: float, oblique: bool) -> None:
+    sine, cosine = np.sin(np.deg2rad(degrees)), np.cos(np.deg2rad(degrees))
+    affine = np.diag([0.7, 0.7, 3.0, 1.0])
+    affine[:2, :2] = 0.7 * np.array([[cosine, -sine], [sine, cosine]])
+    write(tmp_path, grain(3, 4, 5), affine=affine)
+    assert opened(tmp_path).attrs["medshard"]["oblique"] is oblique
+    assert reader(tmp_path).oblique is oblique
+    write(tmp_path, grain(3, 4, 5))
+    assert reader(tmp_path).oblique is None
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "CZYX", "TZYX"])
+def test_tensorstore_reads_the_voxels_and_the_label_images(tmp_path: Path, axes: str) -> None:
+    tensorstore = pytest.importorskip("tensorstore")
+    voxels = grain(*(2, 5, 80, 70)[-len(axes) :])
+    organs = (grain(5, 80, 70, dtype="uint8") % 3).astype(np.uint8)
+    write(tmp_path, voxels, axes=axes, labels={"m": Mask(organs)})
+    for path, stored in (("0", voxels), ("labels/m/0", organs)):
+        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(tmp_path / NAME / path)}}
+        np.testing.assert_array_equal(tensorstore.open(spec, open=True, read=True).result().read().result(), stored)
+
+
 def test_the_tree_holds_nothing_that_the_entry_does_not_name(tmp_path: Path) -> None:
     entry = write(tmp_path, grain(3, 70, 70), labels={"m": Mask(np.ones((3, 70, 70), np.uint8))})
     found = {

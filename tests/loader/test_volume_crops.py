@@ -112,8 +112,8 @@ def test_spacing_gives_crops_of_that_spacing(corpus: Corpus) -> None:
 def test_image_and_mask_stay_together_through_every_map(tmp_path: Path) -> None:
     """PAINT: the image is its own mask, so their difference is that of the two samplings alone."""
     made = Brain()
-    grid = np.indices((80, 76, 72))
-    values = ((grid[0] // 26 + grid[1] // 26 + grid[2] // 26) % 2 * 2).astype(np.int16)
+    z, y, x = np.indices((80, 76, 72))
+    values = (((z - 40) ** 2 + (y - 38) ** 2 + (x - 34) ** 2 < 28**2) * 2).astype(np.int16)  # corners would be cut
     made.add("cube", values.shape, ("flair",), values=values)
     made.tumour["cube"] = values.astype(np.uint8)
     corpus = medshard.open(made.build(tmp_path))
@@ -126,7 +126,7 @@ def test_image_and_mask_stay_together_through_every_map(tmp_path: Path) -> None:
     seen = 0
     for batch in loader(corpus, image="flair", transform=warped, crops_per_volume=4):
         for image, mask in zip(batch["image"][:, 0].numpy() > 1, batch["mask"].numpy() == 2, strict=True):
-            assert (image & mask).sum() / (image | mask).sum() >= 0.97
+            assert (image & mask).sum() / (image | mask).sum() >= 0.98
             seen += 1
         assert set(np.unique(batch["mask"].numpy())) <= {0, 2}
     assert seen == 4

@@ -19,7 +19,8 @@ struct Codec {
   std::string name;  // "zstd" or "lz4"
   int level = 5;
   Shuffle shuffle = Shuffle::bits;
-  std::size_t block_bytes = 0;  // unpacked length of a block, which can be unpacked by itself; 0 for one block
+  std::size_t block_bytes =
+      0;  // unpacked length of a block, which can be unpacked by itself; 0 for one block
 };
 
 // Throws DecodeError when the codec is not built into the Blosc library.

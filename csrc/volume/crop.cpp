@@ -69,7 +69,8 @@ void place(const Crop& crop, const Piece& piece, const std::uint8_t* chunk, cons
   }
 }
 
-// The packed chunk: where it lies in memory, or read into the thread's own, where it is unpacked while in cache.
+// The packed chunk: where it lies in memory, or read into the thread's own, where it is unpacked while in
+// cache.
 const std::uint8_t* packed_bytes(const Piece& piece, int file, std::vector<std::uint8_t>& buffer) {
   if (file < 0) return reinterpret_cast<const std::uint8_t*>(piece.address);
   if (buffer.size() < piece.size) buffer.resize(piece.size);

@@ -34,9 +34,9 @@ static_assert(sizeof(Crop) == 56, "medshard/volumes/native.py holds the same lay
 
 std::size_t bytes_of(Type type);
 
-// Unpacks every piece and writes what lies inside the box; voxels under no piece are not written. Pieces lie in
-// the open `file`, or in memory where it is -1. `scratch` keeps its memory between calls. Throws DecodeError with the number of the piece that is damaged in
-// `failed`.
+// Unpacks every piece and writes what lies inside the box; voxels under no piece are not written. Pieces lie
+// in the open `file`, or in memory where it is -1. `scratch` keeps its memory between calls. Throws
+// DecodeError with the number of the piece that is damaged in `failed`.
 void read_crop(const Crop& crop, const Piece* pieces, std::size_t count, int file, Scratch& scratch,
                std::size_t& failed);
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,21 +37,34 @@ class ItemDraws:
         return fold(states, place)
 
 
+@dataclass(frozen=True)
 class VolumeCropDraws:
     """The random numbers of one crop of a volume; see ``medshard.augment.volume.CropDraws``.
 
-    Args:
+    Each is a function of (seed, epoch, item, crop, view, attempt, place of the operation, number).
+
+    Attributes:
         item: row of the corpus's items.
         crop: number of the crop of this item.
+        view: which of the crops that stand beside one another.
+        attempt: counts on where a crop is drawn again, since it had cut off what the item's text cites.
     """
 
-    def __init__(self, seed: int, epoch: int, item: int, crop: int) -> None:
-        self._counters = (seed, _SALT_CROP, epoch, item, crop)
+    seed_of_loader: int
+    epoch: int
+    item: int
+    crop: int
+    view: int = 0
+    attempt: int = 0
+
+    @property
+    def _key(self) -> tuple[int, ...]:
+        return self.seed_of_loader, _SALT_CROP, self.epoch, self.item, self.crop, self.view, self.attempt
 
     def uniform(self, place: int, number: int) -> float:
-        """A number in [0, 1), of the operation at ``place``."""
-        return uniform(*self._counters, place, number)
+        """A number in [0, 1)."""
+        return uniform(*self._key, place, number)
 
     def seed(self, place: int) -> int:
-        """64 bits from which further counters of the operation go on."""
-        return uniform_u64(*self._counters, place)
+        """64 bits from which further counters go on."""
+        return uniform_u64(*self._key, place)

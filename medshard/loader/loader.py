@@ -160,6 +160,11 @@ class Loader(IterableDataset[Batch]):  # type: ignore[misc]  # torch is not read
         self._units = self._delivery.units()
         config = order_config(self._units, window)
         self._order = Order([self._units.source], replace(config, seed=seed, shuffle=shuffle, remainder=remainder))
+        if remainder == "drop" and len(self) == 0:
+            raise LoaderError(
+                f"remainder='drop' leaves nothing: the selection fills no step of {self.global_batch_size}; take a "
+                "smaller batch, or remainder='short'"
+            )
         self._next = OrderState()
         self._delivered: OrderState | None = None
         self._running: weakref.ref[Prefetch[_Step, _Made, _Made, Batch]] | None = None

@@ -155,8 +155,8 @@ def _header(fields: dict[str, str], listed: list[str], offset: int) -> NrrdHeade
         ]
     if "spaceorigin" in fields:
         header.origin = tuple(float(part) for part in fields["spaceorigin"].strip("() ").split(","))
-    for values in (header.kinds, header.spacings, header.directions):
-        if values and len(values) != len(sizes):
+    for values in (header.kinds or None, header.spacings, header.directions):
+        if values is not None and len(values) != len(sizes):
             raise ValueError
     for vector in (*(header.directions or []), header.origin):
         if vector is not None and not all(math.isfinite(part) for part in vector):

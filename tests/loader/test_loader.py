@@ -217,6 +217,7 @@ def test_an_iteration_that_is_left_ends_its_threads(corpus: Corpus) -> None:
         ({"transform": None}, "the items have pictures: say transform="),
         ({"batch_size": 2}, "give batch_size .* or global_batch_size"),
         ({"global_batch_size": 0}, "at least one item"),
+        ({"remainder": "drop", "global_batch_size": 10_000}, "remainder='drop' leaves nothing"),
         ({"remainder": "wrap"}, "remainder='wrap'; allowed: short, pad, drop"),
         ({"device": "cuda"}, "batches are made on the CPU"),
         ({"channels": 2}, "channels is 1 or 3"),

@@ -21,9 +21,10 @@ from medshard.augment.volume import (
 from medshard.families import FAMILIES
 from medshard.families.base import Delivered, render_blocks
 from medshard.loader.conversation import Box3D, ItemText
+from medshard.loader.draws import VolumeCropDraws
 from medshard.loader.selection import ItemLine, MediumLine, Part
 from medshard.loader.volumes.crop import Crop
-from medshard.loader.volumes.plans import CropPlan, UnitDraws, draw_crop
+from medshard.loader.volumes.plans import CropPlan, draw_crop
 from medshard.record.conversation import Keeps, RegionBlock
 from medshard.record.facts import RegionFact
 from medshard.testing.reference_volume import reference_mask
@@ -41,7 +42,8 @@ def line() -> ItemLine:
 def drawn(operations: list[Any], *, boxes: tuple[Box3D, ...] = (), count: int = 40, **keeps: str) -> list[CropPlan]:
     text = ItemText(None, (), Keeps(**{**FREE, **keeps}), (), boxes)  # type: ignore[arg-type]
     compiled = compile_volume(operations)
-    return [draw_crop(compiled, line(), text, UnitDraws(3, 0, 7, crop), (True,), None, AFFINE) for crop in range(count)]
+    draws = [VolumeCropDraws(3, 0, 7, crop) for crop in range(count)]
+    return [draw_crop(compiled, line(), text, drawn, (True,), None, AFFINE) for drawn in draws]
 
 
 def linear(plan: CropPlan) -> np.ndarray:

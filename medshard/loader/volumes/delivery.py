@@ -14,6 +14,7 @@ from medshard.convert.grids import same_grid
 from medshard.errors import LoaderError, MedshardError
 from medshard.loader.conversation import no_text
 from medshard.loader.delivery import Delivery, StepItems
+from medshard.loader.draws import VolumeCropDraws
 from medshard.loader.selection import ItemLine, MediumLine, Selection
 from medshard.loader.slots import SlotMemory
 from medshard.loader.stats import Stats
@@ -21,7 +22,7 @@ from medshard.loader.units import Units
 from medshard.loader.volumes.boxes import FetchedBox, fetch_box, wanted_box
 from medshard.loader.volumes.crop import Crop, CropLayout
 from medshard.loader.volumes.options import VolumeOptions, layers_of
-from medshard.loader.volumes.plans import CropPlan, UnitDraws, counts_of_windows, draw_crop
+from medshard.loader.volumes.plans import CropPlan, counts_of_windows, draw_crop
 from medshard.loader.volumes.step import StepCrops
 from medshard.volumes import VolumeReader
 from medshard.volumes.foreground import Foreground
@@ -85,7 +86,7 @@ class VolumeCrops(Delivery):
 
     def _read(self, items: StepItems, place: int, view: int) -> Crop:
         line, text = items.lines[place], items.texts[place]
-        draws = UnitDraws(self.options.seed, items.epoch, line.item, int(items.crops[place]), view)
+        draws = VolumeCropDraws(self.options.seed, items.epoch, line.item, int(items.crops[place]), view)
         there = tuple(
             medium is not None and number < _leading(medium)
             for medium, count in zip(line.pictures, self.layout.slot_channels, strict=True)

@@ -19,46 +19,16 @@ from medshard.augment.volume import (
 from medshard.augment.volume.draws import PlacedDraws
 from medshard.errors import LoaderError
 from medshard.loader.conversation import ItemText
-from medshard.loader.counter import uniform, uniform_u64
+from medshard.loader.draws import VolumeCropDraws
 from medshard.loader.selection import ItemLine, MediumLine
 from medshard.readers.base import Affine
 from medshard.record.conversation import Keeps
 from medshard.volumes.foreground import Foreground
 
-__all__ = ["CropPlan", "UnitDraws", "allowed_of", "counts_of_windows", "draw_crop", "seen_box", "shape_zyx_of"]
+__all__ = ["CropPlan", "allowed_of", "counts_of_windows", "draw_crop", "seen_box", "shape_zyx_of"]
 
-_SALT_CROPS = 16  # keeps the uses of one seed apart
 _ATTEMPTS = 10  # as for pictures
 _ROUNDING = 1e-6  # of a voxel
-
-
-@dataclass(frozen=True)
-class UnitDraws:
-    """The random numbers of one crop: each a function of (seed, epoch, item, crop, view, attempt, place, number).
-
-    Attributes:
-        view: which of the crops that stand beside one another.
-        attempt: counts on where a crop is drawn again, since it had cut off what the item's text cites.
-    """
-
-    seed_of_loader: int
-    epoch: int
-    item: int
-    crop: int
-    view: int = 0
-    attempt: int = 0
-
-    @property
-    def _key(self) -> tuple[int, ...]:
-        return self.seed_of_loader, _SALT_CROPS, self.epoch, self.item, self.crop, self.view, self.attempt
-
-    def uniform(self, place: int, number: int) -> float:
-        """A number in [0, 1)."""
-        return uniform(*self._key, place, number)
-
-    def seed(self, place: int) -> int:
-        """64 bits from which further counters go on."""
-        return uniform_u64(*self._key, place)
 
 
 @dataclass(frozen=True)
@@ -98,7 +68,7 @@ def draw_crop(
     compiled: CompiledVolume,
     line: ItemLine,
     text: ItemText,
-    draws: UnitDraws,
+    draws: VolumeCropDraws,
     channels: tuple[bool, ...],
     foreground: Foreground | None,
     affine_ijk_to_ras: Affine | None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
@@ -74,13 +75,13 @@ class VolumeGeometry:
     outside: float | str = "minimum"
     mask_outside: int = 0
 
-    @property
+    @cached_property
     def axis_aligned(self) -> bool:
         """Each axis of the crop runs along the same axis of the volume."""
         linear = self.source_from_output_zyx[:, :3]
         return self.elastic is None and bool(np.abs(linear - np.diag(np.diag(linear))).max() < _EPS / 1000)
 
-    @property
+    @cached_property
     def whole_voxels(self) -> bool:
         """Only shifted by whole voxels and mirrored: values are those that are stored."""
         steps = np.abs(np.diag(self.source_from_output_zyx[:, :3]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from medshard.loader.volumes.crop import Crop, CropLayout
 from medshard.loader.volumes.options import VolumeOptions, layers_of
 from medshard.loader.volumes.plans import CropPlan, counts_of_windows, draw_crop
 from medshard.loader.volumes.step import StepCrops
+from medshard.storage.local import LocalStorage
 from medshard.volumes import VolumeReader
 from medshard.volumes.foreground import Foreground
 
@@ -64,18 +66,13 @@ class VolumeCrops(Delivery):
         return Units.counted(self.selection, counts_of_windows(self.compiled, lines))
 
     def read(self, items: StepItems, executor: Executor) -> StepCrops:
-        crops: list[Crop | MedshardError | None] = []
+        wanted = [(place, view) for view in range(self.layout.views) for place in range(len(items.lines))]
         with self.stats.timed("read pixels"):
-            reading = [
-                executor.submit(self._read, items, place, view) if line.picture is not None else None
-                for view in range(self.layout.views)
-                for place, line in enumerate(items.lines)
-            ]
-            for future in reading:
-                try:
-                    crops.append(future.result() if future is not None else None)
-                except MedshardError as error:
-                    crops.append(error)
+            if isinstance(self.corpus.storage, LocalStorage):
+                # Nothing is fetched from a folder before it is unpacked; threads that draw would wait for each other.
+                crops = [self._read(items, *place) for place in wanted]
+            else:
+                crops = list(executor.map(partial(self._read, items), *zip(*wanted, strict=True)))
         return StepCrops(self.layout, self.memory, self.stats, self.pool, items, crops)
 
     def pool(self, threads: int) -> ThreadPoolExecutor:
@@ -84,7 +81,14 @@ class VolumeCrops(Delivery):
             self._pool, self._pid = ThreadPoolExecutor(threads, thread_name_prefix="medshard-crop"), os.getpid()
         return self._pool
 
-    def _read(self, items: StepItems, place: int, view: int) -> Crop:
+    def _read(self, items: StepItems, place: int, view: int) -> Crop | MedshardError | None:
+        """A crop that can be unpacked, or why there is none; None for an item without a picture."""
+        try:
+            return self._drawn(items, place, view) if items.lines[place].picture is not None else None
+        except MedshardError as error:
+            return error
+
+    def _drawn(self, items: StepItems, place: int, view: int) -> Crop:
         line, text = items.lines[place], items.texts[place]
         draws = VolumeCropDraws(self.options.seed, items.epoch, line.item, int(items.crops[place]), view)
         there = tuple(
@@ -131,8 +135,10 @@ class VolumeCrops(Delivery):
             if medium is None:
                 boxes.append(None)
                 continue
-            reader = first_reader if medium is line.picture else self._opened(medium)
-            same_grid(medium.slot, shape, affine, medium.shape, reader.affine_ijk_to_ras, _RESAMPLE)
+            reader = first_reader
+            if medium is not line.picture:
+                reader = self._opened(medium)
+                same_grid(medium.slot, shape, affine, medium.shape, reader.affine_ijk_to_ras, _RESAMPLE)
             wanted = wanted_box(reader, plan.geometry, self.options.renditions) if shown else None
             boxes.append(fetch_box(reader, wanted) if wanted is not None else None)
         mask = None

@@ -113,7 +113,7 @@ def test_r1_crops_in_3d_stay_in_their_masks(suite: Suite, slug: str) -> None:
         window(slug),
     ]
     compared = 0
-    options = {"batch_size": 1, "image": "image", "crops_per_volume": 4}
+    options = {"batch_size": 1, "image": "image", "crops_per_volume": 8}
     for batch in loader(of(corpus, slug), transform, **options):
         mask = batch["mask"][0].numpy().squeeze()
         assert set(np.unique(mask)) <= {0, 1, 2}
